@@ -1,0 +1,41 @@
+//! A control configuration: when a risky person's request gets an extra stage, and who decides it.
+
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::{Json, RiskLevel, RiskSource, Seconds, SubjectSet, Timestamp, UserId};
+
+/// The control of one risk source.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
+#[sea_orm(table_name = "control")]
+pub struct Model {
+    /// The risk source it listens to.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub source: RiskSource,
+    /// Is it in force?
+    pub is_enabled: bool,
+    /// Does it ask for a stage?
+    pub is_approval_required: bool,
+    /// The levels that ask for one, in rising order.
+    pub risk_levels: Json<Vec<RiskLevel>>,
+    /// Who decides.
+    pub approvers: Json<Vec<SubjectSet>>,
+    /// Who joins while nobody of those could.
+    pub fallback_approvers: Json<Vec<SubjectSet>>,
+    /// How long a stage waits before it is denied.
+    pub decision_timeout: Seconds,
+    /// Who changed it last.
+    pub modified_by: Option<UserId>,
+    /// When.
+    pub modified_at: Option<Timestamp>,
+    /// Grows by one with every change.
+    pub version: i64,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+crate::row!("control", key ["source"], versioned true,
+    columns [source, is_enabled, is_approval_required, risk_levels, approvers, fallback_approvers, decision_timeout,
+        modified_by, modified_at, version],
+    stamp [], stamp_some [modified_at]);

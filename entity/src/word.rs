@@ -1,0 +1,348 @@
+//! The words of the domain: closed vocabularies, stored and shown under their upper-case names.
+
+use sea_orm::{DeriveActiveEnum, DeriveValueType, EnumIter};
+use serde::{Deserialize, Serialize};
+
+use crate::{GroupId, Seconds, UserId};
+
+macro_rules! word {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, EnumIter, DeriveActiveEnum)]
+        #[sea_orm(rs_type = "String", db_type = "Text")]
+        pub enum $name {
+            $($(#[$vmeta])* #[serde(rename = $text)] #[sea_orm(string_value = $text)] $variant),+
+        }
+
+        impl $name {
+            /// Every word of this vocabulary.
+            pub const ALL: &'static [$name] = &[$($name::$variant),+];
+
+            /// The word as it is stored and shown.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $text),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+word! {
+    /// A directory role that means something here (Microsoft Entra's built-in roles of these names).
+    DirectoryRole {
+        /// Everything.
+        GlobalAdministrator = "GLOBAL_ADMINISTRATOR",
+        /// Reads everything.
+        GlobalReader = "GLOBAL_READER",
+        /// Governs access.
+        IdentityGovernanceAdministrator = "IDENTITY_GOVERNANCE_ADMINISTRATOR",
+        /// Answers for security; the default approver of ID Protection stages.
+        SecurityAdministrator = "SECURITY_ADMINISTRATOR",
+        /// Handles risk, sees nothing of entitlement management.
+        SecurityOperator = "SECURITY_OPERATOR",
+        /// Reads risk.
+        SecurityReader = "SECURITY_READER",
+        /// Answers for compliance; the default approver of insider-risk stages.
+        ComplianceAdministrator = "COMPLIANCE_ADMINISTRATOR",
+    }
+}
+
+word! {
+    /// Where risk is read.
+    RiskSource {
+        /// Microsoft Entra ID Protection: user risk.
+        IdProtection = "ID_PROTECTION",
+        /// Microsoft Purview insider risk.
+        InsiderRisk = "INSIDER_RISK",
+    }
+}
+
+word! {
+    /// The level of one reading, in its source's own words.
+    RiskLevel {
+        /// No risk.
+        None = "NONE",
+        /// ID Protection: lowest confidence.
+        Low = "LOW",
+        /// ID Protection: medium.
+        Medium = "MEDIUM",
+        /// ID Protection: strong confidence that the account is compromised.
+        High = "HIGH",
+        /// Insider risk: lowest.
+        Minor = "MINOR",
+        /// Insider risk: medium.
+        Moderate = "MODERATE",
+        /// Insider risk: highest.
+        Elevated = "ELEVATED",
+        /// The source could not be read in time; never treated as lower than any level.
+        Undetermined = "UNDETERMINED",
+    }
+}
+
+word! {
+    /// State of a person's risk in ID Protection (Graph `riskState`).
+    RiskState {
+        /// Nothing known.
+        None = "NONE",
+        /// An administrator called the account safe.
+        ConfirmedSafe = "CONFIRMED_SAFE",
+        /// The person removed the risk.
+        Remediated = "REMEDIATED",
+        /// An administrator dismissed it.
+        Dismissed = "DISMISSED",
+        /// At risk now.
+        AtRisk = "AT_RISK",
+        /// An administrator called the account compromised.
+        ConfirmedCompromised = "CONFIRMED_COMPROMISED",
+    }
+}
+
+word! {
+    /// Who asked for what (Graph `accessPackageRequestType`).
+    RequestType {
+        /// A person for themselves.
+        UserAdd = "USER_ADD",
+        /// An extension.
+        UserUpdate = "USER_UPDATE",
+        /// A person gives access back.
+        UserRemove = "USER_REMOVE",
+        /// An administrator adds.
+        AdminAdd = "ADMIN_ADD",
+        /// An administrator changes.
+        AdminUpdate = "ADMIN_UPDATE",
+        /// An administrator removes.
+        AdminRemove = "ADMIN_REMOVE",
+        /// The service removes.
+        SystemRemove = "SYSTEM_REMOVE",
+        /// A manager for a direct report.
+        OnBehalfAdd = "ON_BEHALF_ADD",
+        /// An approver takes access away again.
+        ApproverRemove = "APPROVER_REMOVE",
+    }
+}
+
+word! {
+    /// State of a request (Graph `accessPackageRequestState`).
+    RequestState {
+        /// Taken in.
+        Submitted = "SUBMITTED",
+        /// Some stage is not decided.
+        PendingApproval = "PENDING_APPROVAL",
+        /// Approved, begins later.
+        Scheduled = "SCHEDULED",
+        /// Being delivered.
+        Delivering = "DELIVERING",
+        /// Delivered.
+        Delivered = "DELIVERED",
+        /// Delivered in part.
+        PartiallyDelivered = "PARTIALLY_DELIVERED",
+        /// Nothing could be delivered.
+        DeliveryFailed = "DELIVERY_FAILED",
+        /// Denied, by a person or by a deadline.
+        Denied = "DENIED",
+        /// Canceled.
+        Canceled = "CANCELED",
+    }
+}
+
+word! {
+    /// Why a request ended.
+    Outcome {
+        /// The access is there.
+        Delivered = "DELIVERED",
+        /// A risk stage said no.
+        DeniedByRiskApprover = "DENIED_BY_RISK_APPROVER",
+        /// A stage of the policy said no.
+        DeniedByApprover = "DENIED_BY_APPROVER",
+        /// Nobody decided a risk stage in time.
+        RiskApprovalTimedOut = "RISK_APPROVAL_TIMED_OUT",
+        /// Nobody decided a stage of the policy in time.
+        ApprovalTimedOut = "APPROVAL_TIMED_OUT",
+        /// Whoever asked took it back.
+        CanceledByRequestor = "CANCELED_BY_REQUESTOR",
+        /// An administrator took it back.
+        CanceledByAdministrator = "CANCELED_BY_ADMINISTRATOR",
+        /// Nothing could be delivered.
+        DeliveryFailed = "DELIVERY_FAILED",
+    }
+}
+
+word! {
+    /// Why a stage exists.
+    StageKind {
+        /// ID Protection calls somebody risky.
+        IdProtectionRisk = "ID_PROTECTION_RISK",
+        /// Insider risk calls somebody risky.
+        InsiderRisk = "INSIDER_RISK",
+        /// The policy asks for it.
+        Policy = "POLICY",
+    }
+}
+
+word! {
+    /// Where a stage stands.
+    StageStatus {
+        /// Its turn has not come.
+        Waiting = "WAITING",
+        /// Its turn is now.
+        Pending = "PENDING",
+        /// Somebody approved.
+        Approved = "APPROVED",
+        /// Somebody denied.
+        Denied = "DENIED",
+        /// Nobody decided in time.
+        TimedOut = "TIMED_OUT",
+        /// The request ended before it was decided.
+        Canceled = "CANCELED",
+    }
+}
+
+word! {
+    /// Which tier of a stage's approvers somebody belongs to.
+    ApproverTier {
+        /// From the start.
+        Primary = "PRIMARY",
+        /// Alternates: since escalation.
+        Alternate = "ALTERNATE",
+        /// While nobody of the others could decide.
+        Fallback = "FALLBACK",
+    }
+}
+
+word! {
+    /// Who could decide a pending stage, by the directory as it stands.
+    Coverage {
+        /// Somebody of the primary approvers (or of the alternates, once escalated).
+        Primary = "PRIMARY",
+        /// Nobody of those, but somebody of the fallback.
+        Fallback = "FALLBACK",
+        /// Nobody at all.
+        Nobody = "NOBODY",
+    }
+}
+
+word! {
+    /// What an approver says.
+    Verdict {
+        /// Yes.
+        Approve = "APPROVE",
+        /// No.
+        Deny = "DENY",
+    }
+}
+
+word! {
+    /// State of an assignment.
+    AssignmentState {
+        /// Being delivered.
+        Delivering = "DELIVERING",
+        /// Active.
+        Delivered = "DELIVERED",
+        /// Active in part.
+        PartiallyDelivered = "PARTIALLY_DELIVERED",
+        /// Nothing could be delivered.
+        DeliveryFailed = "DELIVERY_FAILED",
+        /// Ended.
+        Expired = "EXPIRED",
+    }
+}
+
+word! {
+    /// What kind of actor an event names.
+    ActorKind {
+        /// A person.
+        Person = "PERSON",
+        /// An application.
+        Application = "APPLICATION",
+        /// The server's own clockwork, or an operator at its command line.
+        System = "SYSTEM",
+    }
+}
+
+word! {
+    /// How what an event tells of ended.
+    AuditResult {
+        /// Done.
+        Success = "SUCCESS",
+        /// Refused or failed.
+        Failure = "FAILURE",
+        /// Nobody acted in time.
+        Timeout = "TIMEOUT",
+    }
+}
+
+word! {
+    /// How somebody comes to be in a set of people.
+    SubjectKind {
+        /// Named.
+        User = "USER",
+        /// Member of a group, directly or through groups in it.
+        Group = "GROUP",
+        /// Holder of a directory role.
+        Role = "ROLE",
+        /// Manager of a person.
+        Manager1 = "MANAGER_1",
+        /// That manager's manager.
+        Manager2 = "MANAGER_2",
+    }
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, DeriveValueType)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// Whom a rule names: one entry of a set of approvers or requestors.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "ref", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum SubjectSet {
+    /// One person.
+    User(UserId),
+    /// Everybody in a group, directly or through groups in it.
+    Group(GroupId),
+    /// The manager of the one who gets the access (1), or that manager's manager (2).
+    Manager(u8),
+    /// Everybody who holds a directory role.
+    Role(DirectoryRole),
+}
+
+impl SubjectSet {
+    /// Kind and reference under which `membership` lists the people of this set, for a request whose access `target` gets.
+    pub fn subject(&self, target: UserId) -> (SubjectKind, String) {
+        match self {
+            SubjectSet::User(id) => (SubjectKind::User, id.0.to_string()),
+            SubjectSet::Group(id) => (SubjectKind::Group, id.0.to_string()),
+            SubjectSet::Manager(1) => (SubjectKind::Manager1, target.0.to_string()),
+            SubjectSet::Manager(_) => (SubjectKind::Manager2, target.0.to_string()),
+            SubjectSet::Role(role) => (SubjectKind::Role, role.as_str().to_owned()),
+        }
+    }
+}
+
+/// One approval stage as a policy's author wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyStage {
+    /// Who decides.
+    pub approvers: Vec<SubjectSet>,
+    /// Who joins while nobody of those could decide.
+    pub fallback_approvers: Vec<SubjectSet>,
+    /// Who joins after `escalate_after`.
+    pub escalation_approvers: Vec<SubjectSet>,
+    /// How long after the stage's turn came its alternates join.
+    pub escalate_after: Option<Seconds>,
+    /// How long the stage waits before it is denied.
+    pub decision_timeout: Seconds,
+    /// Must a decision carry a justification?
+    pub is_approver_justification_required: bool,
+}

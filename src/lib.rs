@@ -1,0 +1,3 @@
+//! Riskgate: a self-hosted entitlement-management server. See `docs/architecture.md`.
+
+pub mod clock;
