@@ -1,0 +1,188 @@
+//! Deciding a stage: who may, in which order refusals are told, and what a decision makes of the request.
+
+use entity::{
+    ApproverTier, AssignmentId, Coverage, DecisionId, DirectoryRole, Outcome, RequestState, StageKind, StageStatus,
+    SubjectKind, Timestamp, UserId, Verdict, decision, request, stage,
+};
+
+use super::coverage::stage_event;
+use super::event::{EventActor, EventKind, NewEvent};
+use super::permission::{Actor, right_to_decide};
+use super::plan::{Guard, Plan};
+use super::refusal::{Code, Refusal};
+use super::request::{advance, end, request_event};
+use super::text;
+
+/// The entry of a stage's sets in force that names somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its tier.
+    pub tier: ApproverTier,
+    /// Its kind.
+    pub kind: SubjectKind,
+    /// Which set.
+    pub subject: String,
+}
+
+/// What a decision is judged by, read while the directory was at `directory_version` or later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The directory version that people were judged by.
+    pub directory_version: i64,
+    /// The time of the reading; the commit judges the deadline again by its own.
+    pub now: Timestamp,
+    /// The request.
+    pub request: request::Model,
+    /// The stage.
+    pub stage: stage::Model,
+    /// The stages after it that are not decided, in order.
+    pub later: Vec<stage::Model>,
+    /// Who could decide the first of those, were its turn now.
+    pub next_coverage: Option<Coverage>,
+    /// By which entry the person belongs to the stage's approvers; requestor and target never do.
+    pub standing: Option<Standing>,
+}
+
+/// Ids for what a decision makes.
+#[derive(Debug, Clone, Copy)]
+pub struct DecisionIds {
+    /// The decision.
+    pub decision: DecisionId,
+    /// The assignment, should this be the last approval.
+    pub assignment: AssignmentId,
+}
+
+/// Decides, or says why not: the first of NOT_AN_APPROVER, ROLE_REQUIRED, STAGE_NOT_PENDING, INVALID, JUSTIFICATION_REQUIRED.
+/// (NOT_FOUND, for who does not see the stage, comes before and is the gatherer's.)
+pub fn decide(
+    facts: Facts,
+    actor: &Actor,
+    verdict: Verdict,
+    justification: Option<String>,
+    ids: DecisionIds,
+) -> Result<Plan, Refusal> {
+    let Facts { directory_version, now, request, mut stage, later, next_coverage, standing } = facts;
+    let is_party = actor.user_id == request.requestor_id || actor.user_id == request.target_id;
+    let Some(standing) = standing.filter(|_| !is_party) else {
+        return Err(Refusal::at(Code::NotAnApprover, "stageId", "You are not an approver of this stage."));
+    };
+    let role = match role_held(stage.kind, actor) {
+        Ok(role) => role,
+        Err(roles) => {
+            let message =
+                format!("This stage may be decided only by holders of {roles}, and you hold none of them now.");
+            return Err(Refusal::at(Code::RoleRequired, "stageId", message));
+        }
+    };
+    let due_at = match (stage.status, stage.due_at) {
+        (StageStatus::Pending, Some(due_at)) if now < due_at => due_at,
+        _ => return Err(not_pending(&stage)),
+    };
+    text::text("justification", justification.as_deref())?;
+    if stage.is_justification_required && text::is_blank(justification.as_deref()) {
+        return Err(Refusal::at(Code::JustificationRequired, "justification", "This stage needs a justification."));
+    }
+
+    let mut plan = Plan::default();
+    plan.guard(Guard::Directory(directory_version));
+    plan.guard(Guard::Before(due_at));
+    let by = EventActor::Person(actor.user_id);
+    stage.status = match verdict {
+        Verdict::Approve => StageStatus::Approved,
+        Verdict::Deny => StageStatus::Denied,
+    };
+    stage.completed_at = Some(Timestamp::COMMIT);
+    stage.completed_directory_version = Some(directory_version);
+    let kind = match verdict {
+        Verdict::Approve => EventKind::StageApproved,
+        Verdict::Deny => EventKind::StageDenied,
+    };
+    plan.events.push(
+        stage_event(kind, by.clone(), &stage, &request)
+            .with("DecisionId", ids.decision.to_string())
+            .with("Decision", verdict.as_str())
+            .with("ApproverTier", standing.tier.as_str())
+            .with("ApproverKind", standing.kind.as_str())
+            .with("ApproverSubject", standing.subject.clone())
+            .with_some("Role", role.map(|role| role.as_str()))
+            .with("DirectoryVersion", directory_version)
+            .with_some("Justification", justification.clone()),
+    );
+    plan.rows.decisions.push(decision::Model {
+        id: ids.decision,
+        stage_id: stage.id,
+        request_id: request.id,
+        user_id: actor.user_id,
+        verdict,
+        justification: justification.clone(),
+        tier: standing.tier,
+        kind: standing.kind,
+        subject: standing.subject,
+        role,
+        directory_version,
+        decided_at: Timestamp::COMMIT,
+    });
+    let stage_kind = stage.kind;
+    plan.change_stage(stage);
+    match verdict {
+        Verdict::Approve => {
+            let next = later.into_iter().next().map(|next| (next, next_coverage.unwrap_or(Coverage::Nobody)));
+            advance(request, next, by, ids.assignment, &mut plan);
+        }
+        Verdict::Deny => {
+            let outcome = match stage_kind {
+                StageKind::Policy => Outcome::DeniedByApprover,
+                StageKind::IdProtectionRisk | StageKind::InsiderRisk => Outcome::DeniedByRiskApprover,
+            };
+            let event = request_event(EventKind::RequestDenied, by, &request).with("Outcome", outcome.as_str());
+            end(request, later, RequestState::Denied, outcome, directory_version, event, &mut plan);
+        }
+    }
+    Ok(plan)
+}
+
+fn not_pending(stage: &stage::Model) -> Refusal {
+    let message = match stage.status {
+        StageStatus::Waiting => "The turn of this stage has not come.",
+        StageStatus::Pending => "The time for a decision on this stage is over.",
+        StageStatus::Approved | StageStatus::Denied => "This stage has been decided.",
+        StageStatus::TimedOut => "Nobody decided this stage in time.",
+        StageStatus::Canceled => "This stage was canceled.",
+    };
+    Refusal::at(Code::StageNotPending, "stageId", message)
+}
+
+/// The role by which the person may decide a stage of this kind; `None` where it needs none, `Err` with the names where it does
+/// and the person holds none.
+fn role_held(kind: StageKind, actor: &Actor) -> Result<Option<DirectoryRole>, String> {
+    let Some(right) = right_to_decide(kind) else { return Ok(None) };
+    match right.roles().iter().find(|role| actor.roles.contains(role)) {
+        Some(role) => Ok(Some(*role)),
+        None => Err(right.roles().iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The event of a decision refused for want of right: NOT_AN_APPROVER and ROLE_REQUIRED have one, other refusals none.
+/// `repeats` is how many the same person had for the same since the last event.
+pub fn refused(
+    actor: &Actor,
+    stage: &stage::Model,
+    request: &request::Model,
+    code: Code,
+    repeats: i64,
+) -> Option<NewEvent> {
+    matches!(code, Code::NotAnApprover | Code::RoleRequired).then(|| {
+        stage_event(EventKind::DecisionRefused, EventActor::Person(actor.user_id), stage, request)
+            .with("Code", code.as_str())
+            .with("Repeats", repeats)
+    })
+}
+
+/// Would a decision with a justification pass now? What `isAssignedToViewer` says, for a stage known to be in the person's set.
+pub fn is_decidable(stage: &stage::Model, actor: &Actor, requestor: UserId, target: UserId, now: Timestamp) -> bool {
+    stage.status == StageStatus::Pending
+        && stage.due_at.is_some_and(|due_at| now < due_at)
+        && actor.user_id != requestor
+        && actor.user_id != target
+        && right_to_decide(stage.kind).is_none_or(|right| actor.has(right))
+}

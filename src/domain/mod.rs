@@ -1,0 +1,16 @@
+//! The rules: pure, synchronous functions from facts to plans. No I/O, no clock, no randomness: times come in as facts, new
+//! ids are handed in, and what only a commit knows is left to it ([`entity::Timestamp::COMMIT`]).
+
+pub mod catalog;
+pub mod control;
+pub mod coverage;
+pub mod decision;
+pub mod duration;
+pub mod event;
+pub mod permission;
+pub mod plan;
+pub mod refusal;
+pub mod request;
+pub mod risk;
+pub mod route;
+pub mod text;

@@ -1,0 +1,201 @@
+//! A plan: what one use case wants committed, as one value. Guards (what it relied on), rows (whole, as they shall be) and
+//! events; all of it is written together, or nothing.
+
+use entity::{
+    AssignmentId, PackageId, PolicyId, RequestId, RiskSource, StageId, Timestamp, UserId, assignment, catalog, control,
+    control_version, decision, evaluation, group, group_member, idempotency, insider_risk, membership, package, policy,
+    policy_requestor, request, role, stage, stage_approver, user, user_risk,
+};
+
+use super::event::NewEvent;
+
+/// Something that must still be so at the moment of the commit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Guard {
+    /// The control is at this version.
+    Control(RiskSource, i64),
+    /// The package is at this version.
+    Package(PackageId, i64),
+    /// The policy is at this version.
+    Policy(PolicyId, i64),
+    /// The directory is at this version.
+    Directory(i64),
+    /// The request is at this version.
+    Request(RequestId, i64),
+    /// The stage is at this version.
+    Stage(StageId, i64),
+    /// The assignment is at this version.
+    Assignment(AssignmentId, i64),
+    /// No request holds the slot of this person and package.
+    SlotFree(UserId, PackageId),
+    /// The person's idempotency key stands for this request, or for none.
+    Key(UserId, String, Option<RequestId>),
+    /// The moment has not come.
+    Before(Timestamp),
+    /// The moment has come.
+    NotBefore(Timestamp),
+}
+
+/// Who waits for the commit: people go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Urgency {
+    /// A person.
+    #[default]
+    Person,
+    /// The clockwork.
+    Background,
+}
+
+/// Rows to write, table by table; each replaces the row of its key, or is new.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Catalogs.
+    pub catalogs: Vec<catalog::Model>,
+    /// Packages.
+    pub packages: Vec<package::Model>,
+    /// Policies.
+    pub policies: Vec<policy::Model>,
+    /// Who may ask under a policy.
+    pub policy_requestors: Vec<policy_requestor::Model>,
+    /// Controls.
+    pub controls: Vec<control::Model>,
+    /// Versions of controls.
+    pub control_versions: Vec<control_version::Model>,
+    /// Requests.
+    pub requests: Vec<request::Model>,
+    /// Readings.
+    pub evaluations: Vec<evaluation::Model>,
+    /// Stages.
+    pub stages: Vec<stage::Model>,
+    /// Whom stages name.
+    pub stage_approvers: Vec<stage_approver::Model>,
+    /// Decisions.
+    pub decisions: Vec<decision::Model>,
+    /// Assignments.
+    pub assignments: Vec<assignment::Model>,
+    /// ID Protection risk.
+    pub user_risks: Vec<user_risk::Model>,
+    /// Insider risk.
+    pub insider_risks: Vec<insider_risk::Model>,
+    /// Idempotency keys.
+    pub idempotency: Vec<idempotency::Model>,
+}
+
+impl Rows {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.catalogs.len()
+            + self.packages.len()
+            + self.policies.len()
+            + self.policy_requestors.len()
+            + self.controls.len()
+            + self.control_versions.len()
+            + self.requests.len()
+            + self.evaluations.len()
+            + self.stages.len()
+            + self.stage_approvers.len()
+            + self.decisions.len()
+            + self.assignments.len()
+            + self.user_risks.len()
+            + self.insider_risks.len()
+            + self.idempotency.len()
+    }
+
+    /// None at all?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes the rows of `other` in, after its own.
+    pub fn append(&mut self, mut other: Rows) {
+        self.catalogs.append(&mut other.catalogs);
+        self.packages.append(&mut other.packages);
+        self.policies.append(&mut other.policies);
+        self.policy_requestors.append(&mut other.policy_requestors);
+        self.controls.append(&mut other.controls);
+        self.control_versions.append(&mut other.control_versions);
+        self.requests.append(&mut other.requests);
+        self.evaluations.append(&mut other.evaluations);
+        self.stages.append(&mut other.stages);
+        self.stage_approvers.append(&mut other.stage_approvers);
+        self.decisions.append(&mut other.decisions);
+        self.assignments.append(&mut other.assignments);
+        self.user_risks.append(&mut other.user_risks);
+        self.insider_risks.append(&mut other.insider_risks);
+        self.idempotency.append(&mut other.idempotency);
+    }
+}
+
+/// A change of the directory: rows to write and rows to take away. The commit that carries it raises the directory's version and
+/// judges every pending stage anew ([`super::coverage`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DirectoryChange {
+    /// People, new or changed.
+    pub users: Vec<user::Model>,
+    /// Roles newly held.
+    pub roles: Vec<role::Model>,
+    /// Roles no longer held.
+    pub lost_roles: Vec<role::Model>,
+    /// Groups, new or changed.
+    pub groups: Vec<group::Model>,
+    /// Members that joined a group.
+    pub members: Vec<group_member::Model>,
+    /// Members that left one.
+    pub lost_members: Vec<group_member::Model>,
+    /// Flattened memberships that begin; `since` is the new directory version.
+    pub memberships: Vec<membership::Model>,
+    /// Flattened memberships that end; `until` is the new directory version.
+    pub ended_memberships: Vec<membership::Model>,
+}
+
+/// What one use case wants committed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What must still be so.
+    pub guards: Vec<Guard>,
+    /// What shall stand in the tables.
+    pub rows: Rows,
+    /// A change of the directory; a plan that has one is committed alone.
+    pub directory: Option<Box<DirectoryChange>>,
+    /// What the log shall tell, in this order.
+    pub events: Vec<NewEvent>,
+    /// Who waits for it.
+    pub urgency: Urgency,
+}
+
+impl Plan {
+    /// Asks for a guard, once.
+    pub fn guard(&mut self, guard: Guard) {
+        if !self.guards.contains(&guard) {
+            self.guards.push(guard);
+        }
+    }
+
+    /// Changes a request: its version grows, and the one it had is guarded.
+    pub fn change_request(&mut self, mut row: request::Model) {
+        self.guard(Guard::Request(row.id, row.version));
+        row.version += 1;
+        self.rows.requests.push(row);
+    }
+
+    /// Changes a stage likewise.
+    pub fn change_stage(&mut self, mut row: stage::Model) {
+        self.guard(Guard::Stage(row.id, row.version));
+        row.version += 1;
+        self.rows.stages.push(row);
+    }
+
+    /// Changes an assignment likewise.
+    pub fn change_assignment(&mut self, mut row: assignment::Model) {
+        self.guard(Guard::Assignment(row.id, row.version));
+        row.version += 1;
+        self.rows.assignments.push(row);
+    }
+
+    /// Changes a control likewise.
+    pub fn change_control(&mut self, mut row: control::Model) {
+        self.guard(Guard::Control(row.source, row.version));
+        row.version += 1;
+        self.rows.controls.push(row);
+    }
+}

@@ -1,0 +1,379 @@
+//! The moves of a request: submitted, passed from stage to stage, delivered, denied, canceled, timed out. Every move is a plan;
+//! the one function that makes an assignment is here ([`deliver`]).
+
+use entity::{
+    ApproverTier, AssignmentId, AssignmentState, Coverage, EvaluationId, Outcome, RequestId, RequestState, RequestType,
+    StageId, StageKind, StageStatus, SubjectSet, Timestamp, UserId, assignment, evaluation, idempotency, request,
+    stage, stage_approver,
+};
+
+use super::coverage::stage_event;
+use super::event::{EventActor, EventKind, NewEvent};
+use super::permission::risk_source;
+use super::plan::{Guard, Plan, Urgency};
+use super::route::{Facts, PlannedStage, Route};
+
+/// Room between the order keys of two stages, for stages inserted later.
+const ORDER_STEP: i64 = 1_000_000;
+
+/// Ids for what a submission makes.
+#[derive(Debug, Clone)]
+pub struct SubmissionIds {
+    /// The request.
+    pub request: RequestId,
+    /// One for each stage of the route.
+    pub stages: Vec<StageId>,
+    /// One for each evaluation of the route.
+    pub evaluations: Vec<EvaluationId>,
+    /// The assignment, should there be nothing to approve.
+    pub assignment: AssignmentId,
+}
+
+/// What a submission brings beside its facts.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// What the requestor wrote.
+    pub justification: Option<String>,
+    /// Idempotency key and hash of the input.
+    pub key: Option<(String, String)>,
+    /// The request that the key stood for when it was looked up (an old one, past its day).
+    pub key_seen: Option<RequestId>,
+    /// The facts as stored.
+    pub facts_json: String,
+}
+
+/// Submits: the request, its stages, its evaluations; delivered at once where nothing is to be approved.
+pub fn submit(facts: &Facts, route: &Route, submission: Submission, ids: SubmissionIds) -> Plan {
+    let mut plan = Plan::default();
+    plan.guard(Guard::Directory(facts.directory_version));
+    plan.guard(Guard::Package(facts.package, facts.package_version));
+    plan.guard(Guard::Policy(facts.policy.id, facts.policy.version));
+    for control in &facts.controls {
+        plan.guard(Guard::Control(control.source, control.version));
+    }
+    plan.guard(Guard::SlotFree(facts.target, facts.package));
+    let actor = EventActor::Person(facts.requestor);
+
+    let mut request = request::Model {
+        id: ids.request,
+        request_type: facts.request_type,
+        state: if route.stages.is_empty() { RequestState::Submitted } else { RequestState::PendingApproval },
+        outcome: None,
+        package_id: facts.package,
+        policy_id: facts.policy.id,
+        requestor_id: facts.requestor,
+        target_id: facts.target,
+        justification: submission.justification,
+        created_at: Timestamp::COMMIT,
+        completed_at: None,
+        holds_slot: true,
+        has_risk_stage: route.stages.iter().any(|stage| stage.kind != StageKind::Policy),
+        assignment_duration: facts.policy.assignment_duration,
+        facts: submission.facts_json,
+        version: 1,
+    };
+    if let Some((key, input_hash)) = submission.key {
+        plan.guard(Guard::Key(facts.requestor, key.clone(), submission.key_seen));
+        plan.rows.idempotency.push(idempotency::Model {
+            user_id: facts.requestor,
+            key,
+            input_hash,
+            request_id: request.id,
+            created_at: Timestamp::COMMIT,
+        });
+    }
+
+    plan.events.push(
+        request_event(EventKind::RequestSubmitted, actor.clone(), &request)
+            .with("RequestType", request.request_type.as_str())
+            .with("State", request.state.as_str())
+            .with("RequestorId", request.requestor_id.to_string())
+            .with("TargetId", request.target_id.to_string())
+            .with("PolicyId", request.policy_id.to_string())
+            .with_some("Justification", request.justification.clone())
+            .with("IsOnBehalf", request.request_type == RequestType::OnBehalfAdd),
+    );
+    for (ordinal, evaluation) in route.evaluations.iter().enumerate() {
+        let id = ids.evaluations[ordinal];
+        let mut event = request_event(EventKind::RiskEvaluated, EventActor::System, &request)
+            .with("EvaluationId", id.to_string())
+            .with("RiskSource", evaluation.reading.source.as_str())
+            .with("RiskLevel", evaluation.reading.level.as_str())
+            .with("SubjectId", evaluation.reading.subject.to_string())
+            .with("ReadAt", evaluation.reading.read_at)
+            .with("ConfigurationVersion", evaluation.configuration_version)
+            .with("IsStageRequired", evaluation.is_stage_required)
+            .with("Reason", evaluation.reason.clone());
+        event.is_risk = true;
+        plan.events.push(event);
+        plan.rows.evaluations.push(evaluation::Model {
+            id,
+            request_id: request.id,
+            ordinal: ordinal as i64,
+            source: evaluation.reading.source,
+            subject_id: evaluation.reading.subject,
+            level: evaluation.reading.level,
+            evaluated_at: evaluation.reading.read_at,
+            configuration_version: evaluation.configuration_version,
+            is_stage_required: evaluation.is_stage_required,
+            reason: evaluation.reason.clone(),
+        });
+    }
+    for (ordinal, planned) in route.stages.iter().enumerate() {
+        let id = ids.stages[ordinal];
+        let mut stage = stage::Model {
+            id,
+            request_id: request.id,
+            kind: planned.kind,
+            order_key: (ordinal as i64 + 1) * ORDER_STEP,
+            status: StageStatus::Waiting,
+            decision_timeout: planned.decision_timeout,
+            escalate_after: planned.escalate_after,
+            is_justification_required: planned.is_justification_required,
+            coverage: None,
+            pending_since: None,
+            due_at: None,
+            escalate_at: None,
+            escalated_at: None,
+            completed_at: None,
+            completed_directory_version: None,
+            evaluation_id: planned.evaluation.map(|index| ids.evaluations[index]),
+            version: 1,
+        };
+        name_approvers(&mut plan, id, planned, request.target_id);
+        if ordinal == 0 {
+            let event = open(&mut stage, &request, planned.coverage, &mut plan);
+            let risk = planned.evaluation.map(|index| &route.evaluations[index].reading);
+            plan.events.extend(event.into_iter().map(|event| match risk {
+                Some(reading) => event.with("RiskLevel", reading.level.as_str()),
+                None => event,
+            }));
+        }
+        plan.rows.stages.push(stage);
+    }
+    if route.stages.is_empty() {
+        request.state = RequestState::Delivering;
+        plan.events.push(
+            request_event(EventKind::RequestAutoApproved, EventActor::System, &request)
+                .with("Reason", route.absences.iter().map(|absence| absence.reason.clone()).collect::<Vec<_>>()),
+        );
+        request = deliver(request, ids.assignment, &mut plan);
+    }
+    plan.rows.requests.push(request);
+    plan
+}
+
+fn name_approvers(plan: &mut Plan, stage: StageId, planned: &PlannedStage, target: UserId) {
+    let tiers: [(ApproverTier, &[SubjectSet]); 3] = [
+        (ApproverTier::Primary, &planned.approvers),
+        (ApproverTier::Alternate, &planned.escalation_approvers),
+        (ApproverTier::Fallback, &planned.fallback_approvers),
+    ];
+    for (tier, sets) in tiers {
+        for (ordinal, set) in sets.iter().enumerate() {
+            let (kind, subject) = set.subject(target);
+            let row = stage_approver::Model { stage_id: stage, tier, ordinal: ordinal as i64, kind, subject };
+            plan.rows.stage_approvers.push(row);
+        }
+    }
+}
+
+/// A stage's turn comes: its clock starts. Returns the events of it: one, and an alert where nobody could decide.
+fn open(stage: &mut stage::Model, request: &request::Model, coverage: Coverage, plan: &mut Plan) -> Vec<NewEvent> {
+    stage.status = StageStatus::Pending;
+    stage.coverage = Some(coverage);
+    stage.pending_since = Some(Timestamp::COMMIT);
+    stage.due_at = Some(Timestamp::after_commit(stage.decision_timeout));
+    stage.escalate_at = stage.escalate_after.map(Timestamp::after_commit);
+    let mut events = vec![
+        stage_event(EventKind::StagePending, EventActor::System, stage, request)
+            .with_some("RiskSource", risk_source(stage.kind).map(|source| source.as_str()))
+            .with("Coverage", coverage.as_str())
+            .with_some("DueAt", stage.due_at),
+    ];
+    if coverage == Coverage::Nobody {
+        events.push(stage_event(EventKind::StageWithoutApprover, EventActor::System, stage, request));
+    }
+    // Nothing of a plan may rest on a coverage that the directory has changed since.
+    debug_assert!(plan.guards.iter().any(|guard| matches!(guard, Guard::Directory(_))));
+    events
+}
+
+/// **The one function that makes an assignment.** The request is delivered in the commit that approved it.
+fn deliver(mut request: request::Model, id: AssignmentId, plan: &mut Plan) -> request::Model {
+    let ends_at = request.assignment_duration.map(Timestamp::after_commit);
+    request.state = RequestState::Delivered;
+    request.outcome = Some(Outcome::Delivered);
+    request.completed_at = Some(Timestamp::COMMIT);
+    plan.rows.assignments.push(assignment::Model {
+        id,
+        request_id: request.id,
+        package_id: request.package_id,
+        policy_id: request.policy_id,
+        target_id: request.target_id,
+        state: AssignmentState::Delivered,
+        starts_at: Timestamp::COMMIT,
+        ends_at,
+        version: 1,
+    });
+    plan.events.push(
+        request_event(EventKind::AssignmentDelivered, EventActor::System, &request)
+            .with("AssignmentId", id.to_string())
+            .with("TargetId", request.target_id.to_string())
+            .with_some("EndsAt", ends_at),
+    );
+    plan.events.push(request_event(EventKind::RequestDelivered, EventActor::System, &request));
+    request
+}
+
+/// A stage was approved (it is changed already): the next one's turn comes, or the access is delivered.
+///
+/// `next` is the first undecided stage after it, with who could decide that one.
+pub fn advance(
+    request: request::Model,
+    next: Option<(stage::Model, Coverage)>,
+    actor: EventActor,
+    assignment: AssignmentId,
+    plan: &mut Plan,
+) {
+    match next {
+        Some((mut stage, coverage)) => {
+            let events = open(&mut stage, &request, coverage, plan);
+            plan.events.extend(events);
+            plan.guard(Guard::Request(request.id, request.version));
+            plan.change_stage(stage);
+        }
+        None => {
+            let mut request = request;
+            request.state = RequestState::Delivering;
+            plan.events.push(request_event(EventKind::RequestApproved, actor, &request));
+            let request = deliver(request, assignment, plan);
+            plan.change_request(request);
+        }
+    }
+}
+
+/// Ends a request that is not delivered: every stage not yet decided is canceled, then the request's own event.
+pub fn end(
+    mut request: request::Model,
+    undecided: Vec<stage::Model>,
+    state: RequestState,
+    outcome: Outcome,
+    directory_version: i64,
+    event: NewEvent,
+    plan: &mut Plan,
+) {
+    for mut stage in undecided {
+        stage.status = StageStatus::Canceled;
+        stage.completed_at = Some(Timestamp::COMMIT);
+        stage.completed_directory_version = Some(directory_version);
+        plan.events.push(stage_event(EventKind::StageCanceled, event.actor.clone(), &stage, &request));
+        plan.change_stage(stage);
+    }
+    request.state = state;
+    request.outcome = Some(outcome);
+    request.completed_at = Some(Timestamp::COMMIT);
+    request.holds_slot = false;
+    plan.events.push(event);
+    plan.change_request(request);
+}
+
+/// Cancels: whoever asked takes it back, or an administrator does.
+pub fn cancel(
+    request: request::Model,
+    undecided: Vec<stage::Model>,
+    by: UserId,
+    reason: Option<String>,
+    directory_version: i64,
+) -> Plan {
+    let mut plan = Plan::default();
+    plan.guard(Guard::Directory(directory_version));
+    let outcome =
+        if by == request.requestor_id { Outcome::CanceledByRequestor } else { Outcome::CanceledByAdministrator };
+    let event = request_event(EventKind::RequestCanceled, EventActor::Person(by), &request)
+        .with("Outcome", outcome.as_str())
+        .with_some("Reason", reason);
+    end(request, undecided, RequestState::Canceled, outcome, directory_version, event, &mut plan);
+    plan
+}
+
+/// Nobody decided a stage in time: the stage is timed out, the request denied.
+pub fn time_out(
+    request: request::Model,
+    mut stage: stage::Model,
+    later: Vec<stage::Model>,
+    directory_version: i64,
+) -> Plan {
+    let mut plan = Plan { urgency: Urgency::Background, ..Plan::default() };
+    if let Some(due_at) = stage.due_at {
+        plan.guard(Guard::NotBefore(due_at));
+    }
+    plan.guard(Guard::Directory(directory_version));
+    stage.status = StageStatus::TimedOut;
+    stage.completed_at = Some(Timestamp::COMMIT);
+    stage.completed_directory_version = Some(directory_version);
+    let outcome =
+        if stage.kind == StageKind::Policy { Outcome::ApprovalTimedOut } else { Outcome::RiskApprovalTimedOut };
+    plan.events.push(
+        stage_event(EventKind::StageTimedOut, EventActor::System, &stage, &request).with_some("DueAt", stage.due_at),
+    );
+    plan.change_stage(stage);
+    let event =
+        request_event(EventKind::RequestTimedOut, EventActor::System, &request).with("Outcome", outcome.as_str());
+    end(request, later, RequestState::Denied, outcome, directory_version, event, &mut plan);
+    plan
+}
+
+/// A stage's alternates join, once; its deadline stays. `coverage` is who could decide with them.
+pub fn escalate(request: &request::Model, mut stage: stage::Model, coverage: Coverage, directory_version: i64) -> Plan {
+    let mut plan = Plan { urgency: Urgency::Background, ..Plan::default() };
+    if let Some(escalate_at) = stage.escalate_at {
+        plan.guard(Guard::NotBefore(escalate_at));
+    }
+    plan.guard(Guard::Directory(directory_version));
+    stage.escalated_at = Some(Timestamp::COMMIT);
+    stage.coverage = Some(coverage);
+    plan.events.push(
+        stage_event(EventKind::StageEscalated, EventActor::System, &stage, request).with("Coverage", coverage.as_str()),
+    );
+    plan.change_stage(stage);
+    plan
+}
+
+/// An assignment ends on time; its request makes room for another.
+pub fn expire(mut assignment: assignment::Model, mut request: request::Model) -> Plan {
+    let mut plan = Plan { urgency: Urgency::Background, ..Plan::default() };
+    if let Some(ends_at) = assignment.ends_at {
+        plan.guard(Guard::NotBefore(ends_at));
+    }
+    assignment.state = AssignmentState::Expired;
+    request.holds_slot = false;
+    plan.events.push(
+        request_event(EventKind::AssignmentExpired, EventActor::System, &request)
+            .with("AssignmentId", assignment.id.to_string())
+            .with("TargetId", assignment.target_id.to_string()),
+    );
+    plan.change_assignment(assignment);
+    plan.change_request(request);
+    plan
+}
+
+/// An event about a request, with what every such event tells.
+pub fn request_event(kind: EventKind, actor: EventActor, request: &request::Model) -> NewEvent {
+    let mut event = NewEvent::new(kind, actor)
+        .with("RequestId", request.id.to_string())
+        .with("AccessPackageId", request.package_id.to_string());
+    event.request_id = Some(request.id);
+    event.package_id = Some(request.package_id);
+    event
+}
+
+/// May the request still be taken back? While nothing is delivered.
+pub fn is_cancelable(state: RequestState) -> bool {
+    matches!(state, RequestState::Submitted | RequestState::PendingApproval | RequestState::Scheduled)
+}
+
+/// Is the request in a state that nothing leaves?
+pub fn is_terminal(state: RequestState) -> bool {
+    matches!(state, RequestState::Delivered | RequestState::Denied | RequestState::Canceled)
+}

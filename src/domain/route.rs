@@ -1,0 +1,334 @@
+//! Routing: one pure function from facts to a route. Submission, preview and the replay of history all call it, so they cannot
+//! disagree. The facts are stored with the request; from them the same route can be made again, bit for bit.
+
+use entity::{
+    ApproverTier, Coverage, PackageId, PolicyId, PolicyStage, RequestType, RiskLevel, RiskSource, Seconds, StageKind,
+    SubjectSet, Timestamp, UserId,
+};
+use serde::{Deserialize, Serialize};
+
+use super::coverage::{self, Able};
+use super::permission::stage_kind;
+
+/// A control as it stood.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlFacts {
+    /// Its source.
+    pub source: RiskSource,
+    /// Its version.
+    pub version: i64,
+    /// In force?
+    pub is_enabled: bool,
+    /// Does it ask for a stage?
+    pub is_approval_required: bool,
+    /// The levels that do.
+    pub risk_levels: Vec<RiskLevel>,
+    /// Who decides.
+    pub approvers: Vec<SubjectSet>,
+    /// Who joins while nobody of those could.
+    pub fallback_approvers: Vec<SubjectSet>,
+    /// How long its stage waits.
+    pub decision_timeout: Seconds,
+}
+
+impl ControlFacts {
+    /// Does it ask for its source to be read at all?
+    pub fn asks(&self) -> bool {
+        self.is_enabled && self.is_approval_required
+    }
+}
+
+/// One reading of one source for one person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The source.
+    pub source: RiskSource,
+    /// Whose risk.
+    pub subject: UserId,
+    /// The level; UNDETERMINED where it could not be had in time.
+    pub level: RiskLevel,
+    /// When it was read.
+    pub read_at: Timestamp,
+}
+
+/// Why the policy lets this person ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Eligibility {
+    /// Every enabled member of the directory may.
+    Everyone,
+    /// The target is in one of its sets.
+    Listed,
+}
+
+/// A policy as it stood.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyFacts {
+    /// Which one.
+    pub id: PolicyId,
+    /// Its version.
+    pub version: i64,
+    /// Why it fits.
+    pub eligibility: Eligibility,
+    /// Its stages.
+    pub stages: Vec<PolicyStage>,
+    /// How long access lasts.
+    pub assignment_duration: Option<Seconds>,
+}
+
+/// Who of one tier of one possible stage passed every check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// The kind of stage.
+    pub kind: StageKind,
+    /// Which of the policy's stages, from 0; 0 for a risk stage.
+    pub ordinal: usize,
+    /// The tier.
+    pub tier: ApproverTier,
+    /// How many people.
+    pub count: i64,
+    /// The first of them by id, a hundred at most.
+    pub people: Vec<UserId>,
+}
+
+/// Everything that routing looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Who asks for what.
+    pub request_type: RequestType,
+    /// Who asks.
+    pub requestor: UserId,
+    /// Who gets the access.
+    pub target: UserId,
+    /// The directory version that people were judged by.
+    pub directory_version: i64,
+    /// The package.
+    pub package: PackageId,
+    /// Its version.
+    pub package_version: i64,
+    /// The policy.
+    pub policy: PolicyFacts,
+    /// Both controls, ID Protection first.
+    pub controls: Vec<ControlFacts>,
+    /// A reading for each person of each source whose control asks.
+    pub readings: Vec<Reading>,
+    /// Who could decide each possible stage.
+    pub approvers: Vec<Resolved>,
+}
+
+/// A reading, judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// The reading.
+    pub reading: Reading,
+    /// The version of the control that was applied.
+    pub configuration_version: i64,
+    /// Does it ask for a stage?
+    pub is_stage_required: bool,
+    /// Why, or why not, for people.
+    pub reason: String,
+}
+
+/// A stage that must be passed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStage {
+    /// Why it exists.
+    pub kind: StageKind,
+    /// Who decides.
+    pub approvers: Vec<SubjectSet>,
+    /// Who joins while nobody of those could.
+    pub fallback_approvers: Vec<SubjectSet>,
+    /// Who joins after `escalate_after`.
+    pub escalation_approvers: Vec<SubjectSet>,
+    /// When those join.
+    pub escalate_after: Option<Seconds>,
+    /// How long it waits.
+    pub decision_timeout: Seconds,
+    /// Must a decision carry a justification?
+    pub is_justification_required: bool,
+    /// Who could decide it as things stand.
+    pub coverage: Coverage,
+    /// Which of the route's evaluations put it here.
+    pub evaluation: Option<usize>,
+    /// Why it is here, for people.
+    pub reason: String,
+}
+
+impl PlannedStage {
+    /// The sets in force as things stand.
+    pub fn in_force(&self) -> Vec<SubjectSet> {
+        let mut sets = self.approvers.clone();
+        if self.coverage != Coverage::Primary {
+            sets.extend(self.fallback_approvers.iter().filter(|set| !self.approvers.contains(set)).cloned());
+        }
+        sets
+    }
+}
+
+/// A stage that is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absence {
+    /// Which kind.
+    pub kind: StageKind,
+    /// Why not, for people.
+    pub reason: String,
+}
+
+/// The way of one request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// What must be passed, in order: ID Protection, insider risk, then the policy's own.
+    pub stages: Vec<PlannedStage>,
+    /// What is not there, and why.
+    pub absences: Vec<Absence>,
+    /// Every reading, judged.
+    pub evaluations: Vec<Evaluation>,
+}
+
+/// Plans the way.
+pub fn plan(facts: &Facts) -> Route {
+    let mut route = Route { stages: Vec::new(), absences: Vec::new(), evaluations: Vec::new() };
+    for source in [RiskSource::IdProtection, RiskSource::InsiderRisk] {
+        match facts.controls.iter().find(|control| control.source == source) {
+            Some(control) => risk_stage(facts, control, &mut route),
+            // Facts without a control are nobody's: the gatherer always has both. Were one missing, what it gates is unknown.
+            None => route.stages.push(unknown_control(source)),
+        }
+    }
+    if facts.policy.stages.is_empty() {
+        route.absences.push(Absence {
+            kind: StageKind::Policy,
+            reason: "The policy requires no approval of its own.".to_owned(),
+        });
+    }
+    for (ordinal, stage) in facts.policy.stages.iter().enumerate() {
+        route.stages.push(PlannedStage {
+            kind: StageKind::Policy,
+            approvers: stage.approvers.clone(),
+            fallback_approvers: stage.fallback_approvers.clone(),
+            escalation_approvers: stage.escalation_approvers.clone(),
+            escalate_after: stage.escalate_after,
+            decision_timeout: stage.decision_timeout,
+            is_justification_required: stage.is_approver_justification_required,
+            coverage: coverage::judge(able(facts, StageKind::Policy, ordinal), false),
+            evaluation: None,
+            reason: format!("Stage {} of {} of the policy.", ordinal + 1, facts.policy.stages.len()),
+        });
+    }
+    route
+}
+
+fn risk_stage(facts: &Facts, control: &ControlFacts, route: &mut Route) {
+    let kind = stage_kind(control.source);
+    let name = source_name(control.source);
+    if !control.is_enabled {
+        route.absences.push(Absence { kind, reason: format!("The {name} control is off.") });
+        return;
+    }
+    if !control.is_approval_required {
+        route.absences.push(Absence { kind, reason: format!("The {name} control requires no approval.") });
+        return;
+    }
+    let mut people = vec![facts.requestor];
+    if facts.target != facts.requestor {
+        people.push(facts.target);
+    }
+    let first = route.evaluations.len();
+    for subject in people {
+        let reading = facts
+            .readings
+            .iter()
+            .find(|reading| reading.source == control.source && reading.subject == subject)
+            .cloned()
+            // A reading that is not there was not had: never lower than any level.
+            .unwrap_or(Reading {
+                source: control.source,
+                subject,
+                level: RiskLevel::Undetermined,
+                read_at: Timestamp(0),
+            });
+        route.evaluations.push(judge(control, reading));
+    }
+    let worst = (first..route.evaluations.len())
+        .filter(|index| route.evaluations[*index].is_stage_required)
+        // The first of equals: the requestor's own reading stands before the target's.
+        .min_by_key(|index| std::cmp::Reverse(super::risk::rank(route.evaluations[*index].reading.level)));
+    match worst {
+        Some(index) => route.stages.push(PlannedStage {
+            kind,
+            approvers: control.approvers.clone(),
+            fallback_approvers: control.fallback_approvers.clone(),
+            escalation_approvers: Vec::new(),
+            escalate_after: None,
+            decision_timeout: control.decision_timeout,
+            is_justification_required: true,
+            coverage: coverage::judge(able(facts, kind, 0), false),
+            evaluation: Some(index),
+            reason: route.evaluations[index].reason.clone(),
+        }),
+        None => route.absences.push(Absence {
+            kind,
+            reason: format!("No {name} level read is one of the selected ones ({}).", words(&control.risk_levels)),
+        }),
+    }
+}
+
+/// Is a level one that the control selected? What could not be read always is.
+fn judge(control: &ControlFacts, reading: Reading) -> Evaluation {
+    let name = source_name(control.source);
+    let selected = words(&control.risk_levels);
+    let (is_stage_required, reason) = match reading.level {
+        RiskLevel::Undetermined => (
+            true,
+            format!(
+                "The {name} level could not be read in time, which counts as one of the selected ones ({selected})."
+            ),
+        ),
+        level if control.risk_levels.contains(&level) => {
+            (true, format!("The {name} level {level} is one of the selected ones ({selected})."))
+        }
+        level => (false, format!("The {name} level {level} is not one of the selected ones ({selected}).")),
+    };
+    Evaluation { reading, configuration_version: control.version, is_stage_required, reason }
+}
+
+fn unknown_control(source: RiskSource) -> PlannedStage {
+    PlannedStage {
+        kind: stage_kind(source),
+        approvers: Vec::new(),
+        fallback_approvers: Vec::new(),
+        escalation_approvers: Vec::new(),
+        escalate_after: None,
+        decision_timeout: Seconds::days(14),
+        is_justification_required: true,
+        coverage: Coverage::Nobody,
+        evaluation: None,
+        reason: format!("The {} control could not be read.", source_name(source)),
+    }
+}
+
+fn able(facts: &Facts, kind: StageKind, ordinal: usize) -> Able {
+    let any = |tier| {
+        facts
+            .approvers
+            .iter()
+            .any(|set| set.kind == kind && set.ordinal == ordinal && set.tier == tier && set.count > 0)
+    };
+    Able {
+        primary: any(ApproverTier::Primary),
+        alternate: any(ApproverTier::Alternate),
+        fallback: any(ApproverTier::Fallback),
+    }
+}
+
+/// A source as people call it.
+pub fn source_name(source: RiskSource) -> &'static str {
+    match source {
+        RiskSource::IdProtection => "ID Protection",
+        RiskSource::InsiderRisk => "insider risk",
+    }
+}
+
+fn words(levels: &[RiskLevel]) -> String {
+    levels.iter().map(|level| level.as_str()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,171 @@
+//! The use cases, one public function each: gather facts, let the rules decide, hand one commit to the store. And the readings,
+//! with the rights that they ask for.
+
+mod catalog;
+mod clockwork;
+mod control;
+mod cursor;
+mod directory;
+mod follow;
+mod read;
+mod request;
+pub mod risk;
+mod stage;
+
+use std::sync::Arc;
+
+use entity::{Timestamp, UserId};
+use tracing::error;
+
+pub use catalog::{CreateCatalog, CreatePackage, CreatePolicy};
+pub use cursor::CursorKey;
+pub use directory::{FileGroup, FileUser, ImportOptions, Imported, Picture};
+pub use follow::{Follower, PendingRisk, RequestUpdate};
+pub use read::{Listing, PageInput};
+pub use request::{Preview, Submit};
+pub use risk::Sources;
+pub use stage::Decide;
+
+use crate::clock::Clock;
+use crate::domain::permission::{Actor, Right};
+use crate::domain::plan::Plan;
+use crate::domain::refusal::Refusal;
+use crate::store::{Outcome, Receipt, Store, StoreError};
+
+/// How often a use case gathers and plans anew where what it relied on has moved.
+const ATTEMPTS: usize = 4;
+
+/// Why nothing can be answered. Not data of an answer: an error of the operation, with a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The token's person is unknown, disabled or deleted, or the token has ended.
+    Unauthenticated,
+    /// An administrative right is missing.
+    Forbidden,
+    /// The input does not mean anything: page arguments, a cursor that does not parse.
+    BadInput(String),
+    /// The object of a subscription is unknown or invisible.
+    NotFound,
+    /// The cursor is of another log, of an older generation, or of what this log does not have.
+    CursorExpired,
+    /// What the use case relied on kept moving.
+    Conflict,
+    /// More than is allowed.
+    LimitExceeded(String),
+    /// The database cannot answer now; for the log, never for the caller.
+    Unavailable(String),
+    /// A fault of the program; for the log, never for the caller.
+    Internal(String),
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Fault {
+        match error {
+            StoreError::Unavailable(why) => Fault::Unavailable(why),
+            StoreError::Data(why) => {
+                error!(why, "the database refused a statement");
+                Fault::Internal(why)
+            }
+        }
+    }
+}
+
+/// Why a use case did nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denied {
+    /// A person can act on it.
+    Refused(Refusal),
+    /// Nobody asked well, or the server cannot.
+    Fault(Fault),
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Denied {
+        Denied::Refused(refusal)
+    }
+}
+
+impl From<Fault> for Denied {
+    fn from(fault: Fault) -> Denied {
+        Denied::Fault(fault)
+    }
+}
+
+impl From<StoreError> for Denied {
+    fn from(error: StoreError) -> Denied {
+        Denied::Fault(error.into())
+    }
+}
+
+/// What a use case returns.
+pub type Done<T> = Result<T, Denied>;
+
+/// Everything that the doors may call.
+pub struct Services {
+    store: Store,
+    clock: Clock,
+    sources: Sources,
+    cursors: CursorKey,
+    follower: Arc<Follower>,
+    refusals: stage::RefusalLog,
+}
+
+impl Services {
+    /// Puts them together.
+    pub fn new(store: Store, clock: Clock, sources: Sources, cursors: CursorKey) -> Services {
+        let follower = Arc::new(Follower::new(store.clone()));
+        Services { store, clock, sources, cursors, follower, refusals: stage::RefusalLog::default() }
+    }
+
+    /// Now, by the clock that everything here goes by.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// What tells subscribers of the log's growth.
+    pub fn follower(&self) -> Arc<Follower> {
+        self.follower.clone()
+    }
+
+    /// The enabled, not deleted person of that id, with the roles held now; nobody else is signed in.
+    pub async fn actor(&self, user: UserId) -> Result<Option<Actor>, Fault> {
+        Ok(self.store.actor(user).await?)
+    }
+
+    /// Can the database be read and written by this instance now? Otherwise one line for people.
+    pub async fn readiness(&self) -> Result<(), String> {
+        self.store.head().await.map_err(|error| error.to_string())?;
+        let skew = self.store.clock_skew();
+        if skew.abs() > 2_000_000 {
+            return Err(format!("this instance's clock is {:.1} s off the database's", skew as f64 / 1e6));
+        }
+        self.store.probe().await.map_err(|error| error.to_string())
+    }
+
+    /// How many statements reads have sent: what tests count.
+    pub fn statements(&self) -> u64 {
+        self.store.statements()
+    }
+
+    /// Position of the newest event that this instance has heard of.
+    pub fn head(&self) -> i64 {
+        *self.store.watch_head().borrow()
+    }
+
+    /// Takes no more commits, and waits for those under way.
+    pub async fn stop(&self) {
+        self.store.stop().await;
+    }
+
+    fn require(&self, actor: &Actor, right: Right) -> Result<(), Fault> {
+        if actor.has(right) { Ok(()) } else { Err(Fault::Forbidden) }
+    }
+
+    /// Commits; `None` where what the plan relied on has moved.
+    async fn settle(&self, plan: Plan) -> Result<Option<Receipt>, Fault> {
+        match self.store.commit(plan).await? {
+            Outcome::Done(receipt) => Ok(Some(receipt)),
+            Outcome::Stale(_) => Ok(None),
+        }
+    }
+}

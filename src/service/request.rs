@@ -1,0 +1,241 @@
+//! Asking for access, seeing beforehand what would come of it, and taking it back.
+
+use entity::{
+    ApproverTier, AssignmentId, EvaluationId, PackageId, PolicyId, RequestId, RequestState, RequestType, StageId,
+    StageKind, SubjectSet, UserId, control,
+};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::{ATTEMPTS, Denied, Done, Fault, Services};
+use crate::domain::permission::{Actor, Right, stage_kind};
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::request::{self as moves, Submission, SubmissionIds};
+use crate::domain::route::{self, ControlFacts, Eligibility, Facts, PolicyFacts, Route};
+use crate::domain::text;
+use crate::store::SetQuery;
+
+/// How long an idempotency key is kept.
+const KEY_LIFE: entity::Seconds = entity::Seconds::hours(24);
+
+/// Input of [`Services::submit`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submit {
+    /// The package.
+    pub package: PackageId,
+    /// The policy; left out: the one that fits.
+    pub policy: Option<PolicyId>,
+    /// Who gets the access; left out: who asks.
+    pub target: Option<UserId>,
+    /// Why.
+    pub justification: Option<String>,
+    /// Makes a repetition harmless.
+    pub idempotency_key: Option<String>,
+}
+
+/// What would happen if a request were submitted now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The way it would go.
+    pub route: Route,
+    /// The target, whose manager a stage may name.
+    pub target: UserId,
+}
+
+impl Services {
+    /// Submits a request; returns its id, or that of the one first made with the same idempotency key.
+    pub async fn submit(&self, actor: &Actor, input: Submit) -> Done<RequestId> {
+        let key = input.idempotency_key.clone().map(|key| (key, input_hash(&input)));
+        text::key("idempotencyKey", input.idempotency_key.as_deref())?;
+        for _ in 0..ATTEMPTS {
+            let mut key_seen = None;
+            if let Some((key, hash)) = &key
+                && let Some(seen) = self.store.idempotency(actor.user_id, key).await?
+            {
+                if self.clock.now() < seen.created_at.plus(KEY_LIFE) {
+                    if seen.input_hash == *hash {
+                        return Ok(seen.request_id);
+                    }
+                    let message = "This key was used with other input within the last 24 hours.";
+                    return Err(Refusal::at(Code::Invalid, "idempotencyKey", message).into());
+                }
+                key_seen = Some(seen.request_id);
+            }
+            let (facts, route) = self.plan_route(actor, &input).await?;
+            let facts_json = serde_json::to_string(&facts).map_err(|error| Fault::Internal(error.to_string()))?;
+            let ids = SubmissionIds {
+                request: RequestId::new(),
+                stages: route.stages.iter().map(|_| StageId::new()).collect(),
+                evaluations: route.evaluations.iter().map(|_| EvaluationId::new()).collect(),
+                assignment: AssignmentId::new(),
+            };
+            let submission =
+                Submission { justification: input.justification.clone(), key: key.clone(), key_seen, facts_json };
+            let id = ids.request;
+            if self.settle(moves::submit(&facts, &route, submission, ids)).await?.is_some() {
+                return Ok(id);
+            }
+        }
+        Err(Fault::Conflict.into())
+    }
+
+    /// What would happen if this request were submitted now: the same refusals in the same order, or the same route. Nothing changes.
+    pub async fn preview(&self, actor: &Actor, input: &Submit) -> Done<Preview> {
+        let (facts, route) = self.plan_route(actor, input).await?;
+        Ok(Preview { route, target: facts.target })
+    }
+
+    /// Everything between the input and the plan: who asks for whom, which policy, what risk, who could approve.
+    async fn plan_route(&self, actor: &Actor, input: &Submit) -> Done<(Facts, Route)> {
+        // The version first: whatever is read after it is at least as new, and the commit asks whether it still stands.
+        let directory_version = self.store.directory_version().await?;
+        let actor = &self.store.actor(actor.user_id).await?.ok_or(Fault::Unauthenticated)?;
+        let target_id = input.target.unwrap_or(actor.user_id);
+        let is_on_behalf = target_id != actor.user_id;
+
+        let offer = self.store.offer(actor, input.package, target_id).await?;
+        let offer = offer.ok_or_else(|| Refusal::not_found("accessPackageId", "access package"))?;
+        if let Some(wanted) = input.policy
+            && !offer.policies.iter().any(|offered| offered.policy.id == wanted && offered.is_visible)
+        {
+            return Err(Refusal::not_found("policyId", "policy of this access package").into());
+        }
+        let target = match is_on_behalf {
+            true => self.store.visible_users(actor, &[target_id]).await?.pop(),
+            false => self.store.users_by_id(&[target_id]).await?.pop(),
+        };
+        let target = target.ok_or_else(|| Refusal::not_found("targetId", "person"))?;
+        text::text("justification", input.justification.as_deref())?;
+
+        let not_eligible = |message: &str| Denied::from(Refusal::at(Code::NotEligible, "accessPackageId", message));
+        if is_on_behalf && target.manager_id != Some(actor.user_id) {
+            let message = "Only somebody's manager may ask on their behalf.";
+            return Err(Refusal::at(Code::NotEligible, "targetId", message).into());
+        }
+        if !target.is_enabled || target.deleted_at.is_some() {
+            return Err(Refusal::at(Code::NotEligible, "targetId", "This account is disabled.").into());
+        }
+        let mut fitting = offer
+            .policies
+            .into_iter()
+            .filter(|offered| offered.covers && (!is_on_behalf || offered.policy.allow_managers_on_behalf))
+            .map(|offered| offered.policy)
+            .filter(|policy| input.policy.is_none_or(|wanted| wanted == policy.id));
+        let policy = fitting.next().ok_or_else(|| not_eligible("No policy lets this person have this package."))?;
+        if fitting.next().is_some() {
+            let message = "Several policies fit; name one with policyId.";
+            return Err(Refusal::at(Code::AmbiguousPolicy, "policyId", message).into());
+        }
+        if policy.is_requestor_justification_required && text::is_blank(input.justification.as_deref()) {
+            let message = "This policy asks for a justification.";
+            return Err(Refusal::at(Code::JustificationRequired, "justification", message).into());
+        }
+        if let Some(holder) = self.store.slot_holder(target_id, input.package).await? {
+            return Err(taken(holder.state).into());
+        }
+
+        let controls: Vec<ControlFacts> = self.store.controls().await?.into_iter().map(control_facts).collect();
+        let mut people = vec![actor.user_id];
+        if is_on_behalf {
+            people.push(target_id);
+        }
+        let asking: Vec<_> = controls.iter().filter(|control| control.asks()).map(|control| control.source).collect();
+        let readings = asking.iter().map(|source| self.sources.read(*source, &people, &self.clock));
+        let readings = futures_util::future::join_all(readings).await.into_iter().flatten().collect();
+        let sets = possible_sets(&controls, &policy.stages.0, target_id);
+        let approvers = self.store.resolve(&sets, actor.user_id, target_id).await?;
+        let facts = Facts {
+            request_type: if is_on_behalf { RequestType::OnBehalfAdd } else { RequestType::UserAdd },
+            requestor: actor.user_id,
+            target: target_id,
+            directory_version,
+            package: offer.package.id,
+            package_version: offer.package.version,
+            policy: PolicyFacts {
+                id: policy.id,
+                version: policy.version,
+                eligibility: if policy.is_for_everyone { Eligibility::Everyone } else { Eligibility::Listed },
+                stages: policy.stages.0,
+                assignment_duration: policy.assignment_duration,
+            },
+            controls,
+            readings,
+            approvers,
+        };
+        let route = route::plan(&facts);
+        Ok((facts, route))
+    }
+
+    /// Takes a request back: whoever asked, or a governance administrator.
+    pub async fn cancel(&self, actor: &Actor, id: RequestId, reason: Option<String>) -> Done<()> {
+        for _ in 0..ATTEMPTS {
+            let directory_version = self.store.directory_version().await?;
+            if self.store.visible_requests(actor, &[id]).await?.is_empty() {
+                return Err(Refusal::not_found("requestId", "access request").into());
+            }
+            let found = self.store.open_request(id).await?;
+            let (request, undecided) = found.ok_or_else(|| Refusal::not_found("requestId", "access request"))?;
+            if actor.user_id != request.requestor_id {
+                self.require(actor, Right::CancelRequests)?;
+            }
+            text::text("reason", reason.as_deref())?;
+            if !moves::is_cancelable(request.state) {
+                let message = format!("A request that is {} cannot be canceled.", request.state);
+                return Err(Refusal::at(Code::InvalidState, "requestId", message).into());
+            }
+            let plan = moves::cancel(request, undecided, actor.user_id, reason.clone(), directory_version);
+            if self.settle(plan).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(Fault::Conflict.into())
+    }
+}
+
+fn taken(state: RequestState) -> Refusal {
+    if state == RequestState::Delivered {
+        Refusal::at(Code::AlreadyAssigned, "accessPackageId", "This access is there already.")
+    } else {
+        Refusal::at(Code::AlreadyRequested, "accessPackageId", "A request for this access is open.")
+    }
+}
+
+fn control_facts(row: control::Model) -> ControlFacts {
+    ControlFacts {
+        source: row.source,
+        version: row.version,
+        is_enabled: row.is_enabled,
+        is_approval_required: row.is_approval_required,
+        risk_levels: row.risk_levels.0,
+        approvers: row.approvers.0,
+        fallback_approvers: row.fallback_approvers.0,
+        decision_timeout: row.decision_timeout,
+    }
+}
+
+/// Every set of every stage that the route may have.
+fn possible_sets(controls: &[ControlFacts], stages: &[entity::PolicyStage], target: UserId) -> Vec<SetQuery> {
+    let mut queries = Vec::new();
+    let mut add = |stage: StageKind, ordinal: usize, tier: ApproverTier, sets: &[SubjectSet]| {
+        for set in sets {
+            let (kind, subject) = set.subject(target);
+            queries.push(SetQuery { stage, ordinal, tier, kind, subject });
+        }
+    };
+    for control in controls.iter().filter(|control| control.asks()) {
+        add(stage_kind(control.source), 0, ApproverTier::Primary, &control.approvers);
+        add(stage_kind(control.source), 0, ApproverTier::Fallback, &control.fallback_approvers);
+    }
+    for (ordinal, stage) in stages.iter().enumerate() {
+        add(StageKind::Policy, ordinal, ApproverTier::Primary, &stage.approvers);
+        add(StageKind::Policy, ordinal, ApproverTier::Alternate, &stage.escalation_approvers);
+        add(StageKind::Policy, ordinal, ApproverTier::Fallback, &stage.fallback_approvers);
+    }
+    queries
+}
+
+/// What an idempotency key is bound to: everything of the input but the key.
+fn input_hash(input: &Submit) -> String {
+    let text = json!([input.package, input.policy, input.target, input.justification]).to_string();
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,227 @@
+//! Risk sources: the port that a use case reads by, its built-in adapter, and what feeds the built-in store.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use entity::{RiskLevel, RiskSource, RiskState, Timestamp, UserId, insider_risk, user, user_risk};
+use tracing::warn;
+
+use super::{Done, Fault, Services};
+use crate::clock::Clock;
+use crate::domain::event::{EventActor, EventKind, NewEvent};
+use crate::domain::permission::{Actor, Right};
+use crate::domain::plan::Plan;
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::route::Reading;
+use crate::domain::{risk, text};
+use crate::store::Store;
+
+/// How long a source may take; then its reading is UNDETERMINED.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A level, once it is there; `Err` says for the log why it cannot be had.
+pub type LevelFuture<'a> = Pin<Box<dyn Future<Output = Result<RiskLevel, String>> + Send + 'a>>;
+
+/// Where the risk of a person is read.
+pub trait RiskReader: Send + Sync {
+    /// The person's level now.
+    fn read(&self, user: UserId) -> LevelFuture<'_>;
+}
+
+/// A reader for each source.
+#[derive(Clone)]
+pub struct Sources {
+    /// ID Protection.
+    pub id_protection: Arc<dyn RiskReader>,
+    /// Insider risk.
+    pub insider: Arc<dyn RiskReader>,
+}
+
+impl Sources {
+    /// Both from the built-in store.
+    pub fn built_in(store: &Store, clock: &Clock) -> Sources {
+        let reader = |source| Arc::new(BuiltIn { source, store: store.clone(), clock: clock.clone() });
+        Sources { id_protection: reader(RiskSource::IdProtection), insider: reader(RiskSource::InsiderRisk) }
+    }
+
+    /// Reads one source for some people, all at the same time. What fails or takes too long is UNDETERMINED: never lower than any
+    /// level, never a lost request.
+    pub async fn read(&self, source: RiskSource, people: &[UserId], clock: &Clock) -> Vec<Reading> {
+        let reader = match source {
+            RiskSource::IdProtection => &self.id_protection,
+            RiskSource::InsiderRisk => &self.insider,
+        };
+        let readings = people.iter().map(|subject| async {
+            let level = match tokio::time::timeout(PATIENCE, reader.read(*subject)).await {
+                Ok(Ok(level)) => level,
+                Ok(Err(why)) => {
+                    warn!(%source, why, "a risk source could not be read");
+                    RiskLevel::Undetermined
+                }
+                Err(_) => {
+                    warn!(%source, "a risk source took too long");
+                    RiskLevel::Undetermined
+                }
+            };
+            Reading { source, subject: *subject, level, read_at: clock.now() }
+        });
+        futures_util::future::join_all(readings).await
+    }
+}
+
+struct BuiltIn {
+    source: RiskSource,
+    store: Store,
+    clock: Clock,
+}
+
+impl RiskReader for BuiltIn {
+    fn read(&self, user: UserId) -> LevelFuture<'_> {
+        Box::pin(async move {
+            let level = match self.source {
+                RiskSource::IdProtection => {
+                    self.store.user_risk(user).await.map(|row| risk::id_protection(row.as_ref()))
+                }
+                RiskSource::InsiderRisk => {
+                    self.store.insider_risk(user).await.map(|row| risk::insider(row.as_ref(), self.clock.now()))
+                }
+            };
+            level.map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// What an administrator says of people's ID Protection risk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RiskAction {
+    /// The account is compromised: HIGH.
+    ConfirmCompromised,
+    /// The account is safe: NONE.
+    ConfirmSafe,
+    /// What was detected does not count: NONE.
+    Dismiss,
+}
+
+impl Services {
+    /// Raises or lowers a person's ID Protection risk, as a detection would.
+    pub async fn report_user_risk(
+        &self,
+        actor: &Actor,
+        user: UserId,
+        level: RiskLevel,
+        detail: Option<String>,
+    ) -> Done<user::Model> {
+        self.require(actor, Right::ReportUserRisk)?;
+        let person = self.reportable(user, "userId").await?;
+        text::text("detail", detail.as_deref())?;
+        let state = if level == RiskLevel::None { RiskState::None } else { RiskState::AtRisk };
+        let row = user_risk::Model { user_id: user, level, state, detail, last_updated_at: Timestamp::COMMIT };
+        self.write_user_risks(EventKind::UserRiskReported, actor, vec![row]).await?;
+        Ok(person)
+    }
+
+    /// Confirms people compromised or safe, or dismisses their risk; all of them or none.
+    pub async fn act_on_user_risk(
+        &self,
+        actor: &Actor,
+        users: Vec<UserId>,
+        action: RiskAction,
+    ) -> Done<Vec<user::Model>> {
+        self.require(actor, Right::ReportUserRisk)?;
+        let mut people = Vec::with_capacity(users.len());
+        let found = self.store.users_by_id(&users).await?;
+        for (index, id) in users.iter().enumerate() {
+            match found.iter().find(|person| person.id == *id && person.deleted_at.is_none()) {
+                Some(person) if !people.contains(person) => people.push(person.clone()),
+                Some(_) => {}
+                None => return Err(Refusal::not_found(&format!("userIds.{index}"), "person").into()),
+            }
+        }
+        if people.is_empty() {
+            return Err(Refusal::at(Code::Invalid, "userIds", "Name at least one person.").into());
+        }
+        let (kind, level, state, detail) = match action {
+            RiskAction::ConfirmCompromised => (
+                EventKind::UserConfirmedCompromised,
+                RiskLevel::High,
+                RiskState::ConfirmedCompromised,
+                "adminConfirmedUserCompromised",
+            ),
+            RiskAction::ConfirmSafe => {
+                (EventKind::UserConfirmedSafe, RiskLevel::None, RiskState::ConfirmedSafe, "adminConfirmedAccountSafe")
+            }
+            RiskAction::Dismiss => {
+                (EventKind::UserRiskDismissed, RiskLevel::None, RiskState::Dismissed, "adminDismissedAllRiskForUser")
+            }
+        };
+        let rows = people
+            .iter()
+            .map(|person| user_risk::Model {
+                user_id: person.id,
+                level,
+                state,
+                detail: Some(detail.to_owned()),
+                last_updated_at: Timestamp::COMMIT,
+            })
+            .collect();
+        self.write_user_risks(kind, actor, rows).await?;
+        Ok(people)
+    }
+
+    async fn write_user_risks(&self, kind: EventKind, actor: &Actor, rows: Vec<user_risk::Model>) -> Result<(), Fault> {
+        let mut plan = Plan::default();
+        for row in &rows {
+            let mut event = NewEvent::new(kind, EventActor::Person(actor.user_id))
+                .with("UserId", row.user_id.to_string())
+                .with("RiskLevel", row.level.as_str())
+                .with("RiskState", row.state.as_str())
+                .with_some("Detail", row.detail.clone());
+            event.is_risk = true;
+            plan.events.push(event);
+        }
+        plan.rows.user_risks = rows;
+        self.settle(plan).await?.map(|_| ()).ok_or(Fault::Conflict)
+    }
+
+    /// Takes in a person's insider risk, as the compliance system reports it.
+    pub async fn report_insider_risk(
+        &self,
+        actor: &Actor,
+        user: UserId,
+        level: RiskLevel,
+        observed_at: Option<Timestamp>,
+        expires_at: Option<Timestamp>,
+        reference: Option<String>,
+    ) -> Done<user::Model> {
+        self.require(actor, Right::ReportInsiderRisk)?;
+        let person = self.reportable(user, "userId").await?;
+        text::key("reference", reference.as_deref())?;
+        let now = self.clock.now();
+        if let Some(end) = expires_at
+            && (end <= now || observed_at.is_some_and(|seen| end <= seen))
+        {
+            return Err(Refusal::at(Code::Invalid, "expiresAt", "Must be to come, and after observedAt.").into());
+        }
+        let observed_at = observed_at.unwrap_or(Timestamp::COMMIT);
+        let row = insider_risk::Model { user_id: user, level, observed_at, expires_at, reference };
+        let mut event = NewEvent::new(EventKind::InsiderRiskReported, EventActor::Person(actor.user_id))
+            .with("UserId", user.to_string())
+            .with("RiskLevel", level.as_str())
+            .with("ObservedAt", observed_at)
+            .with_some("ExpiresAt", expires_at)
+            .with_some("Reference", row.reference.clone());
+        event.is_risk = true;
+        let mut plan = Plan::default();
+        plan.events.push(event);
+        plan.rows.insider_risks.push(row);
+        self.settle(plan).await?.ok_or(Fault::Conflict)?;
+        Ok(person)
+    }
+
+    async fn reportable(&self, user: UserId, field: &str) -> Done<user::Model> {
+        let found = self.store.users_by_id(&[user]).await?.pop().filter(|person| person.deleted_at.is_none());
+        found.ok_or_else(|| Refusal::not_found(field, "person").into())
+    }
+}

@@ -1,0 +1,142 @@
+//! Deciding a stage.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use entity::{AssignmentId, Coverage, DecisionId, RequestId, Seconds, StageId, Timestamp, UserId, Verdict};
+
+use super::{ATTEMPTS, Denied, Done, Fault, Services};
+use crate::domain::coverage;
+use crate::domain::decision::{self, DecisionIds};
+use crate::domain::permission::Actor;
+use crate::domain::plan::Plan;
+use crate::domain::refusal::{Code, Refusal};
+use crate::store::StoreError;
+
+/// The same refusal of the same person is told to the log once in this time.
+const REFUSAL_PAUSE: Seconds = Seconds(60);
+/// Refusals that are remembered; past that the oldest minute is forgotten.
+const REFUSALS_MAX: usize = 10_000;
+
+/// Input of [`Services::decide`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decide {
+    /// The stage.
+    pub stage: StageId,
+    /// Yes or no.
+    pub verdict: Verdict,
+    /// Why.
+    pub justification: Option<String>,
+}
+
+/// Which refusals the log has heard of lately, so that nobody can flood it.
+#[derive(Default)]
+pub struct RefusalLog(Mutex<HashMap<(UserId, StageId, Code), (Timestamp, i64)>>);
+
+impl RefusalLog {
+    /// Is it time to tell the log? Then how many it was not told of since the last time.
+    fn tell(&self, key: (UserId, StageId, Code), now: Timestamp) -> Option<i64> {
+        let mut heard = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if heard.len() >= REFUSALS_MAX {
+            heard.retain(|_, (at, _)| now < at.plus(REFUSAL_PAUSE));
+        }
+        if heard.len() >= REFUSALS_MAX {
+            heard.clear();
+        }
+        match heard.get_mut(&key) {
+            Some((at, repeats)) if now < at.plus(REFUSAL_PAUSE) => {
+                *repeats += 1;
+                None
+            }
+            Some(entry) => Some(std::mem::replace(entry, (now, 0)).1),
+            None => {
+                heard.insert(key, (now, 0));
+                Some(0)
+            }
+        }
+    }
+}
+
+impl Services {
+    /// Decides a stage; returns the request it belongs to. The first commit wins: whoever comes later is told that the stage is
+    /// not pending.
+    pub async fn decide(&self, actor: &Actor, input: Decide) -> Done<RequestId> {
+        for _ in 0..ATTEMPTS {
+            let Some(rows) = self.store.decision_rows(actor, input.stage).await? else {
+                return Err(Refusal::not_found("stageId", "approval stage").into());
+            };
+            // Roles are read after the directory's version, which the commit asks for again: what was read still stands there.
+            let actor = self.store.actor(actor.user_id).await?.ok_or(Fault::Unauthenticated)?;
+            let next_coverage: Option<Coverage> =
+                rows.later.first().map(|(stage, able)| coverage::judge(*able, stage.escalated_at.is_some()));
+            let facts = decision::Facts {
+                directory_version: rows.directory_version,
+                now: self.clock.now(),
+                request: rows.request.clone(),
+                stage: rows.stage.clone(),
+                later: rows.later.into_iter().map(|(stage, _)| stage).collect(),
+                next_coverage,
+                standing: rows.standing,
+            };
+            let ids = DecisionIds { decision: DecisionId::new(), assignment: AssignmentId::new() };
+            match decision::decide(facts, &actor, input.verdict, input.justification.clone(), ids) {
+                Ok(plan) => {
+                    if self.settle(plan).await?.is_some() {
+                        return Ok(rows.request.id);
+                    }
+                }
+                Err(refusal) => {
+                    self.audit_refusal(&actor, &rows.stage, &rows.request, refusal.code).await?;
+                    return Err(refusal.into());
+                }
+            }
+        }
+        Err(Fault::Conflict.into())
+    }
+
+    /// Several decisions, each on its own, in order.
+    pub async fn decide_all(&self, actor: &Actor, inputs: Vec<Decide>) -> Vec<Done<RequestId>> {
+        let mut results = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            results.push(self.decide(actor, input).await);
+        }
+        results
+    }
+
+    async fn audit_refusal(
+        &self,
+        actor: &Actor,
+        stage: &entity::stage::Model,
+        request: &entity::request::Model,
+        code: Code,
+    ) -> Result<(), Denied> {
+        if !matches!(code, Code::NotAnApprover | Code::RoleRequired) {
+            return Ok(());
+        }
+        let Some(repeats) = self.refusals.tell((actor.user_id, stage.id, code), self.clock.now()) else {
+            return Ok(());
+        };
+        let Some(event) = decision::refused(actor, stage, request, code, repeats) else { return Ok(()) };
+        let plan = Plan { events: vec![event], ..Plan::default() };
+        match self.settle(plan).await? {
+            Some(_) => Ok(()),
+            None => Err(Fault::from(StoreError::Data("a plan without guards was stale".to_owned())).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_refusal_is_told_once_a_minute_with_a_count() {
+        let log = RefusalLog::default();
+        let key = (UserId::new(), StageId::new(), Code::RoleRequired);
+        assert_eq!(log.tell(key, Timestamp(0)), Some(0));
+        assert_eq!(log.tell(key, Timestamp(1)), None);
+        assert_eq!(log.tell(key, Timestamp(59_999_999)), None);
+        assert_eq!(log.tell((key.0, key.1, Code::NotAnApprover), Timestamp(2)), Some(0));
+        assert_eq!(log.tell(key, Timestamp(60_000_000)), Some(2));
+    }
+}

@@ -1,0 +1,151 @@
+//! Which rows somebody may see, as SQL: every list, count, node and subscription asks with these. `r` is a request, `s` a stage,
+//! `p` a package, `pol` a policy, `u` a person; `v` stands for the viewer's id.
+
+use entity::UserId;
+
+use super::sql::Params;
+use crate::domain::permission::{Actor, Right};
+
+/// Somebody who reads: the id as a parameter, and which rights widen what is seen.
+pub struct Viewer {
+    /// What stands for the id in the text.
+    pub v: String,
+    /// Sees every request, stage and assignment.
+    pub reads_requests: bool,
+    /// Reads risk in every request that is seen.
+    pub reads_risk: bool,
+    /// Sees every package and policy.
+    pub reads_packages: bool,
+    /// Sees every person and group.
+    pub reads_people: bool,
+    /// May decide stages of these kinds, once in their sets.
+    pub decidable: Vec<&'static str>,
+}
+
+impl Viewer {
+    /// For one statement.
+    pub fn new(params: &mut Params, actor: &Actor) -> Viewer {
+        let mut decidable = vec!["POLICY"];
+        if actor.has(Right::DecideIdProtection) {
+            decidable.push("ID_PROTECTION_RISK");
+        }
+        if actor.has(Right::DecideInsiderRisk) {
+            decidable.push("INSIDER_RISK");
+        }
+        Viewer {
+            v: user(params, actor.user_id),
+            reads_requests: actor.has(Right::ReadRequests),
+            reads_risk: actor.has(Right::ReadRisk),
+            reads_packages: actor.has(Right::ReadPackages),
+            reads_people: actor.has(Right::ReadPeople),
+            decidable,
+        }
+    }
+}
+
+/// A person's id as a parameter.
+pub fn user(params: &mut Params, id: UserId) -> String {
+    params.add(id)
+}
+
+/// Entry `a` of stage `s` is in force: the primary ones always, alternates since escalation, the fallback while nobody else could
+/// decide.
+pub const IN_FORCE: &str = "(a.tier = 'PRIMARY' OR (a.tier = 'ALTERNATE' AND s.escalated_at IS NOT NULL) \
+     OR (a.tier = 'FALLBACK' AND s.coverage IN ('FALLBACK', 'NOBODY')))";
+
+/// Membership `m` holds for stage `s`: now, or as of the completion of one that is completed.
+pub const HOLDS: &str = "((s.completed_directory_version IS NULL AND m.until IS NULL) \
+     OR (m.since <= s.completed_directory_version AND (m.until IS NULL OR m.until > s.completed_directory_version)))";
+
+/// Stage `s` of request `r` has the viewer among its approvers. Requestor and target never are.
+pub fn belongs(v: &str) -> String {
+    format!(
+        "(r.requestor_id <> {v} AND r.target_id <> {v} AND EXISTS (SELECT 1 FROM stage_approver a \
+         JOIN membership m ON m.kind = a.kind AND m.subject = a.subject \
+         WHERE a.stage_id = s.id AND m.user_id = {v} AND {IN_FORCE} AND {HOLDS}))"
+    )
+}
+
+/// The viewer reads risk in request `r`: by a role, or as one of the approvers of one of its risk stages.
+pub fn reads_risk(viewer: &Viewer) -> String {
+    if viewer.reads_risk {
+        return "(1 = 1)".to_owned();
+    }
+    format!(
+        "(r.has_risk_stage AND EXISTS (SELECT 1 FROM stage s WHERE s.request_id = r.id AND s.kind <> 'POLICY' AND {}))",
+        belongs(&viewer.v)
+    )
+}
+
+/// The viewer sees request `r`: a right, a party to it, or an approver since a stage's turn came. For lists: the approver's part
+/// is looked up once.
+pub fn sees_request_in_list(viewer: &Viewer) -> String {
+    if viewer.reads_requests {
+        return "(1 = 1)".to_owned();
+    }
+    let v = &viewer.v;
+    format!(
+        "(r.requestor_id = {v} OR r.target_id = {v} OR r.id IN (SELECT s.request_id FROM membership m \
+         JOIN stage_approver a ON a.kind = m.kind AND a.subject = m.subject JOIN stage s ON s.id = a.stage_id \
+         WHERE m.user_id = {v} AND s.pending_since IS NOT NULL AND {IN_FORCE} AND {HOLDS}))"
+    )
+}
+
+/// The same for a request known by its id.
+pub fn sees_request(viewer: &Viewer) -> String {
+    if viewer.reads_requests {
+        return "(1 = 1)".to_owned();
+    }
+    let v = &viewer.v;
+    format!(
+        "(r.requestor_id = {v} OR r.target_id = {v} OR EXISTS (SELECT 1 FROM stage s WHERE s.request_id = r.id \
+         AND s.pending_since IS NOT NULL AND {}))",
+        belongs(v)
+    )
+}
+
+/// Policy `pol` lets the person `who` (an expression) ask, or get access asked for on their behalf.
+pub fn covers(who: &str) -> String {
+    format!(
+        "(pol.is_for_everyone OR EXISTS (SELECT 1 FROM policy_requestor pr JOIN membership pm ON pm.kind = pr.kind \
+         AND pm.subject = pr.subject WHERE pr.policy_id = pol.id AND pm.user_id = {who} AND pm.until IS NULL))"
+    )
+}
+
+/// Policy `pol` fits the viewer: for themselves, or for a direct report whom it covers.
+pub fn fits(v: &str) -> String {
+    format!(
+        "({} OR (pol.allow_managers_on_behalf AND EXISTS (SELECT 1 FROM directory_user report \
+         WHERE report.manager_id = {v} AND report.is_enabled AND report.deleted_at IS NULL AND {})))",
+        covers(v),
+        covers("report.id")
+    )
+}
+
+/// The viewer may ask for package `p`, for themselves or a report.
+pub fn may_ask(v: &str) -> String {
+    format!("EXISTS (SELECT 1 FROM policy pol WHERE pol.package_id = p.id AND {})", fits(v))
+}
+
+/// The viewer sees package `p`: a right, may ask for it, or sees a request for it.
+pub fn sees_package(viewer: &Viewer) -> String {
+    if viewer.reads_packages {
+        return "(1 = 1)".to_owned();
+    }
+    format!(
+        "({} OR EXISTS (SELECT 1 FROM request r WHERE r.package_id = p.id AND {}))",
+        may_ask(&viewer.v),
+        sees_request_in_list(viewer)
+    )
+}
+
+/// The viewer is shown person `u` by the list of people: a right, themselves, their manager, a direct report.
+pub fn lists_person(viewer: &Viewer) -> String {
+    if viewer.reads_people {
+        return "(1 = 1)".to_owned();
+    }
+    let v = &viewer.v;
+    format!(
+        "(u.deleted_at IS NULL AND (u.id = {v} OR u.manager_id = {v} OR u.id = (SELECT me.manager_id FROM directory_user me WHERE me.id = {v})))"
+    )
+}

@@ -1,0 +1,438 @@
+//! The committer: one task on each instance that owns its connection and is never cancelled. It takes the plans that wait as a
+//! group and commits them in one transaction under the log's lock, so all commits of a deployment form one sequence.
+//!
+//! What must stay true: the lock is taken by a statement of its own, before anything is read; events get positions without gaps,
+//! in the order of commits; a plan whose guard fails writes nothing and harms no other; after an error at COMMIT nothing is
+//! guessed, the commit is looked up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use entity::{CommitId, Timestamp};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info, warn};
+
+use super::judge::Live;
+use super::log::{self, Link};
+use super::sql::{Db, Params};
+use super::write::{Writes, put_all, remove};
+use super::{Read, StoreError, stage};
+use crate::clock::Clock;
+use crate::domain::coverage;
+use crate::domain::event::NewEvent;
+use crate::domain::plan::{DirectoryChange, Guard, Plan, Rows, Urgency};
+
+/// Most plans in a group.
+const GROUP_PLANS: usize = 30;
+/// Most rows and events in a group.
+const GROUP_ROWS: usize = 1_000;
+/// Plans that may wait; one more is told to come again.
+const QUEUE: usize = 4_096;
+/// How far an instance's clock may be off the database server's.
+const SKEW_MAX_MICROS: i64 = 2_000_000;
+/// Key of the log's advisory lock on PostgreSQL: "riskgate" in ASCII.
+pub(super) const LOCK: i64 = 0x7269_736b_6761_7465;
+
+/// What became of a plan that was judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Committed.
+    Done(Receipt),
+    /// What it relied on has changed; nothing was written. Gather and plan again.
+    Stale(Guard),
+}
+
+/// Proof of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The time of the commit.
+    pub now: Timestamp,
+    /// Position of the plan's last event; the head where it had none.
+    pub position: i64,
+}
+
+struct Job {
+    plan: Plan,
+    reply: oneshot::Sender<Read<Outcome>>,
+}
+
+/// Where plans are handed in.
+#[derive(Clone)]
+pub struct Handle {
+    people: mpsc::Sender<Job>,
+    background: mpsc::Sender<Job>,
+    stop: watch::Sender<bool>,
+    done: watch::Receiver<bool>,
+    skew: Arc<AtomicI64>,
+    is_failing: Arc<AtomicBool>,
+}
+
+impl Handle {
+    /// Hands a plan in and waits for what becomes of it. Once handed in it runs to its end, whether or not anybody waits.
+    pub async fn commit(&self, plan: Plan) -> Read<Outcome> {
+        if *self.stop.borrow() {
+            return Err(StoreError::Unavailable("the server is stopping".to_owned()));
+        }
+        let queue = match plan.urgency {
+            Urgency::Person => &self.people,
+            Urgency::Background => &self.background,
+        };
+        let (reply, answer) = oneshot::channel();
+        queue
+            .try_send(Job { plan, reply })
+            .map_err(|_| StoreError::Unavailable("too many commits are waiting".to_owned()))?;
+        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the server is stopping".to_owned())))
+    }
+
+    /// Takes no more plans and waits until those that wait are committed.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        let mut done = self.done.clone();
+        // The committer is gone when this fails: then it has nothing left either.
+        let _ = done.wait_for(|done| *done).await;
+    }
+
+    /// Can it commit now? Costs nothing while the last commit went through; after one that did not, tries to take up room.
+    pub async fn probe(&self) -> Read<()> {
+        if !self.is_failing.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.commit(Plan { urgency: Urgency::Background, ..Plan::default() }).await.map(|_| ())
+    }
+
+    /// How far this instance's clock was off the database server's at the last commit, in microseconds.
+    pub fn skew(&self) -> i64 {
+        self.skew.load(Ordering::Relaxed)
+    }
+}
+
+/// Starts the committer.
+pub fn start(db: Db, connection: DatabaseConnection, clock: Clock, head: watch::Sender<i64>) -> Handle {
+    let (people, people_queue) = mpsc::channel(QUEUE);
+    let (background, background_queue) = mpsc::channel(QUEUE);
+    let (stop, stopping) = watch::channel(false);
+    let (done_sender, done) = watch::channel(false);
+    let skew = Arc::new(AtomicI64::new(0));
+    let is_failing = Arc::new(AtomicBool::new(false));
+    let committer = Committer { db, connection, clock, head, skew: skew.clone(), is_failing: is_failing.clone() };
+    tokio::spawn(async move {
+        committer.run(people_queue, background_queue, stopping).await;
+        done_sender.send_replace(true);
+    });
+    Handle { people, background, stop, done, skew, is_failing }
+}
+
+struct Committer {
+    db: Db,
+    connection: DatabaseConnection,
+    clock: Clock,
+    head: watch::Sender<i64>,
+    skew: Arc<AtomicI64>,
+    is_failing: Arc<AtomicBool>,
+}
+
+impl Committer {
+    async fn run(
+        self,
+        mut people: mpsc::Receiver<Job>,
+        mut background: mpsc::Receiver<Job>,
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        loop {
+            let first = tokio::select! {
+                biased;
+                Some(job) = people.recv() => job,
+                Some(job) = background.recv() => job,
+                // Both queues were empty when this was reached, and no more comes in.
+                _ = stopping.wait_for(|stop| *stop) => return,
+                else => return,
+            };
+            let mut size = size(&first.plan);
+            let mut group = vec![first];
+            while group.len() < GROUP_PLANS && size < GROUP_ROWS && group[0].plan.directory.is_none() {
+                let Ok(job) = people.try_recv().or_else(|_| background.try_recv()) else { break };
+                if job.plan.directory.is_some() {
+                    self.commit(group).await;
+                    group = vec![job];
+                    break;
+                }
+                size += self::size(&job.plan);
+                group.push(job);
+            }
+            self.commit(group).await;
+        }
+    }
+
+    /// Commits a group; where the data of one plan is at fault, each plan alone.
+    async fn commit(&self, group: Vec<Job>) {
+        let (plans, replies): (Vec<Plan>, Vec<_>) = group.into_iter().map(|job| (job.plan, job.reply)).unzip();
+        let attempted = self.attempt(&plans).await;
+        self.is_failing.store(matches!(attempted, Err(StoreError::Unavailable(_))), Ordering::Relaxed);
+        let answers = match attempted {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(StoreError::Data(why)) if plans.len() > 1 => {
+                warn!(why, plans = plans.len(), "a group was refused; trying its plans one by one");
+                let mut answers = Vec::with_capacity(plans.len());
+                for plan in &plans {
+                    answers.push(self.attempt(std::slice::from_ref(plan)).await.map(|mut outcomes| outcomes.remove(0)));
+                }
+                answers
+            }
+            Err(error) => vec![Err(error); plans.len()],
+        };
+        for (reply, answer) in replies.into_iter().zip(answers) {
+            if let Err(error) = &answer {
+                error!(%error, "a plan was not committed");
+            }
+            // Nobody waits any more where this fails: the commit stands all the same.
+            let _ = reply.send(answer);
+        }
+    }
+
+    async fn attempt(&self, plans: &[Plan]) -> Read<Vec<Outcome>> {
+        let transaction = self.begin().await?;
+        let prepared = match self.prepare(&transaction, plans).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                // The connection may be gone; then the server rolls back by itself.
+                let _ = transaction.rollback().await;
+                return Err(error);
+            }
+        };
+        fail_point("before-commit").await;
+        if let Err(error) = transaction.commit().await {
+            let error = super::sql::classify(error);
+            if matches!(error, StoreError::Data(_)) || prepared.is_eventless {
+                return Err(error);
+            }
+            if !self.look_up(prepared.commit_id).await {
+                return Err(error);
+            }
+        }
+        super::announce(&self.head, prepared.position);
+        Ok(prepared.outcomes)
+    }
+
+    async fn begin(&self) -> Read<DatabaseTransaction> {
+        let sqlite_transaction_mode = (self.db == Db::Sqlite).then_some(SqliteTransactionMode::Immediate);
+        let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
+        let transaction = self.connection.begin_with_options(options).await?;
+        if self.db == Db::Postgres {
+            let locked = transaction
+                .execute_unprepared(&format!(
+                    "SET LOCAL lock_timeout = '2s'; SET LOCAL idle_in_transaction_session_timeout = '3s'; \
+                     SELECT pg_advisory_xact_lock({LOCK})"
+                ))
+                .await;
+            if let Err(error) = locked {
+                let _ = transaction.rollback().await;
+                return Err(error.into());
+            }
+        }
+        fail_point("after-lock").await;
+        Ok(transaction)
+    }
+
+    /// Everything between the lock and COMMIT.
+    async fn prepare(&self, transaction: &DatabaseTransaction, plans: &[Plan]) -> Read<Prepared> {
+        let mut live = Live::read(self.db, transaction, &plans.iter().collect::<Vec<_>>()).await?;
+        let now = self.clock.now();
+        self.check_skew(live.server_now, now)?;
+        let commit_id = CommitId::new();
+        let mut link = Link { position: live.position, hash: live.hash.clone() };
+        let (mut rows, mut events) = (Rows::default(), Vec::new());
+        let mut outcomes = Vec::with_capacity(plans.len());
+        let mut directory_version = live.directory_version;
+        for plan in plans {
+            if let Err(guard) = live.admit(plan, now) {
+                outcomes.push(Outcome::Stale(guard));
+                continue;
+            }
+            let mut told = plan.events.clone();
+            rows.append(plan.rows.clone());
+            if let Some(change) = &plan.directory {
+                directory_version += 1;
+                let again = self.change_directory(transaction, change, now).await?;
+                rows.append(again.rows);
+                told.extend(again.events);
+            }
+            self.tell(told, commit_id, now, &mut link, &mut events)?;
+            outcomes.push(Outcome::Done(Receipt { now, position: link.position }));
+        }
+        if rows.is_empty() && events.is_empty() {
+            self.take_up_room(transaction).await?;
+        }
+        let mut writes = Writes::new(self.db);
+        gather(&mut writes, rows, now)?;
+        writes.put(&events)?;
+        writes.run(transaction).await?;
+        if link.position != live.position || directory_version != live.directory_version {
+            let mut params = Params::new(self.db);
+            let (position, hash) = (params.add(link.position), params.add(link.hash.clone()));
+            let (version, before) = (params.add(directory_version), params.add(live.position));
+            let text = format!(
+                "UPDATE head SET position = {position}, hash = {hash}, directory_version = {version} WHERE id = 1 AND position = {before}"
+            );
+            let done = transaction.execute_raw(params.statement(text)).await?;
+            if done.rows_affected() != 1 {
+                return Err(StoreError::Data("the head of the log moved under the lock".to_owned()));
+            }
+        }
+        Ok(Prepared { commit_id, outcomes, position: link.position, is_eventless: events.is_empty() })
+    }
+
+    fn tell(
+        &self,
+        told: Vec<NewEvent>,
+        commit_id: CommitId,
+        now: Timestamp,
+        link: &mut Link,
+        events: &mut Vec<entity::event::Model>,
+    ) -> Read<()> {
+        for event in told {
+            events.push(log::seal(event, commit_id, now, link).map_err(|error| StoreError::Data(error.to_string()))?);
+        }
+        Ok(())
+    }
+
+    /// Writes a change of the directory, then judges every pending stage by what the directory says now.
+    async fn change_directory(
+        &self,
+        transaction: &DatabaseTransaction,
+        change: &DirectoryChange,
+        now: Timestamp,
+    ) -> Read<Plan> {
+        let mut change = change.clone();
+        change.users.iter_mut().for_each(|row| entity::Row::stamp(row, now));
+        change.groups.iter_mut().for_each(|row| entity::Row::stamp(row, now));
+        put_all(self.db, transaction, &change.users).await?;
+        put_all(self.db, transaction, &change.groups).await?;
+        remove(self.db, transaction, &change.lost_roles).await?;
+        put_all(self.db, transaction, &change.roles).await?;
+        remove(self.db, transaction, &change.lost_members).await?;
+        put_all(self.db, transaction, &change.members).await?;
+        put_all(self.db, transaction, &change.ended_memberships).await?;
+        put_all(self.db, transaction, &change.memberships).await?;
+        Ok(coverage::judge_again(stage::pending(self.db, transaction).await?))
+    }
+
+    /// A probe: a group that writes nothing shows that something could be written, and takes it back.
+    async fn take_up_room(&self, transaction: &DatabaseTransaction) -> Read<()> {
+        let text = match self.db {
+            Db::Sqlite => {
+                "SAVEPOINT probe; CREATE TABLE probe (room BLOB); INSERT INTO probe VALUES (zeroblob(65536)); \
+                 ROLLBACK TO probe; RELEASE probe"
+            }
+            Db::Postgres => "UPDATE head SET position = position WHERE id = 1",
+        };
+        transaction.execute_unprepared(text).await?;
+        Ok(())
+    }
+
+    /// An instance whose clock is off commits nothing: deadlines would be judged by it.
+    fn check_skew(&self, server_now: Option<Timestamp>, now: Timestamp) -> Read<()> {
+        let Some(server_now) = server_now.filter(|_| self.clock.is_system()) else { return Ok(()) };
+        let skew = now.0 - server_now.0;
+        self.skew.store(skew, Ordering::Relaxed);
+        if skew.abs() > SKEW_MAX_MICROS {
+            let seconds = skew as f64 / 1_000_000.0;
+            return Err(StoreError::Unavailable(format!("this instance's clock is {seconds:.1} s off the database's")));
+        }
+        Ok(())
+    }
+
+    /// After an error at COMMIT: did it happen? Asked on a new connection, under the lock, until there is an answer.
+    async fn look_up(&self, commit_id: CommitId) -> bool {
+        let mut wait = Duration::from_millis(50);
+        loop {
+            match self.is_committed(commit_id).await {
+                Ok(is_committed) => {
+                    info!(%commit_id, is_committed, "a commit whose answer was lost has been looked up");
+                    return is_committed;
+                }
+                Err(error) => warn!(%error, %commit_id, "a commit whose answer was lost cannot be looked up yet"),
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    async fn is_committed(&self, commit_id: CommitId) -> Read<bool> {
+        let transaction = self.begin().await?;
+        let mut params = Params::new(self.db);
+        let id = params.add(commit_id);
+        let statement = params.statement(format!("SELECT position FROM event WHERE commit_id = {id} LIMIT 1"));
+        let found = transaction.query_one_raw(statement).await;
+        let _ = transaction.rollback().await;
+        Ok(found?.is_some())
+    }
+}
+
+struct Prepared {
+    commit_id: CommitId,
+    outcomes: Vec<Outcome>,
+    position: i64,
+    is_eventless: bool,
+}
+
+fn size(plan: &Plan) -> usize {
+    plan.rows.len() + plan.events.len()
+}
+
+/// All rows of a group, stamped, each table after those it refers to.
+fn gather(writes: &mut Writes, rows: Rows, now: Timestamp) -> Read<()> {
+    fn stamped<R: entity::Row>(writes: &mut Writes, mut rows: Vec<R>, now: Timestamp) -> Read<()> {
+        rows.iter_mut().for_each(|row| row.stamp(now));
+        writes.put(&rows)
+    }
+    /// Two plans of one group may write the same row where no version guards it: the later one stands.
+    fn last<R>(rows: Vec<R>, same: impl Fn(&R, &R) -> bool) -> Vec<R> {
+        let mut kept: Vec<R> = Vec::with_capacity(rows.len());
+        for row in rows {
+            match kept.iter_mut().find(|other| same(other, &row)) {
+                Some(other) => *other = row,
+                None => kept.push(row),
+            }
+        }
+        kept
+    }
+    let user_risks = last(rows.user_risks, |a, b| a.user_id == b.user_id);
+    let insider_risks = last(rows.insider_risks, |a, b| a.user_id == b.user_id);
+    stamped(writes, rows.catalogs, now)?;
+    stamped(writes, rows.packages, now)?;
+    stamped(writes, rows.policies, now)?;
+    stamped(writes, rows.policy_requestors, now)?;
+    stamped(writes, rows.controls, now)?;
+    stamped(writes, rows.control_versions, now)?;
+    stamped(writes, rows.requests, now)?;
+    stamped(writes, rows.evaluations, now)?;
+    stamped(writes, rows.stages, now)?;
+    stamped(writes, rows.stage_approvers, now)?;
+    stamped(writes, rows.decisions, now)?;
+    stamped(writes, rows.assignments, now)?;
+    stamped(writes, user_risks, now)?;
+    stamped(writes, insider_risks, now)?;
+    stamped(writes, rows.idempotency, now)
+}
+
+/// A place where a test can stop a debug build: the file that `FAILPOINT_RISKGATE` names holds the name of the point; on arrival it
+/// is renamed to `….reached`, and the committer stays where it is for half a minute.
+#[cfg(debug_assertions)]
+async fn fail_point(name: &str) {
+    let Some(path) = std::env::var_os("FAILPOINT_RISKGATE") else { return };
+    if std::fs::read_to_string(&path).is_ok_and(|wanted| wanted.trim() == name) {
+        let mut reached = path.clone();
+        reached.push(".reached");
+        if std::fs::rename(&path, &reached).is_ok() {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+        }
+    }
+}
+
+#[cfg(not(debug_assertions))]
+async fn fail_point(_: &str) {}

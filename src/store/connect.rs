@@ -1,0 +1,208 @@
+//! Opening a database: what a URL names, how its connections are set up, whether it is ours.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use tokio::sync::watch;
+
+use super::sql::Db;
+use super::{Store, StoreError, commit};
+use crate::clock::Clock;
+
+/// A database, as its URL names it.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its kind.
+    pub db: Db,
+    url: String,
+    /// The file of an embedded database.
+    pub file: Option<PathBuf>,
+    /// A temporary folder that is removed with the last copy of this value.
+    _temporary: Option<Arc<tempfile::TempDir>>,
+    /// Largest size of an embedded database, in pages of 4 KiB.
+    pub max_pages: Option<u32>,
+}
+
+/// Why a database cannot be used; one line for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectError(pub String);
+
+impl std::fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+impl Target {
+    /// Reads a URL: `sqlite://FILE`, `sqlite::memory:` (a temporary file) or `postgres://…`.
+    pub fn parse(url: &str) -> Result<Target, ConnectError> {
+        if url == "sqlite::memory:" {
+            let folder = tempfile::Builder::new()
+                .prefix("riskgate-")
+                .tempdir()
+                .map_err(|error| ConnectError(format!("no temporary folder can be made: {error}")))?;
+            let file = folder.path().join("riskgate.db");
+            return Ok(Target {
+                db: Db::Sqlite,
+                url: format!("sqlite://{}", file.display()),
+                file: Some(file),
+                _temporary: Some(Arc::new(folder)),
+                max_pages: None,
+            });
+        }
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            let path = path.split('?').next().unwrap_or_default();
+            if path.is_empty() {
+                return Err(ConnectError("database-url: sqlite:// needs a file".to_owned()));
+            }
+            let file = Some(PathBuf::from(path));
+            return Ok(Target { db: Db::Sqlite, url: url.to_owned(), file, _temporary: None, max_pages: None });
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let url = url.to_owned();
+            return Ok(Target { db: Db::Postgres, url, file: None, _temporary: None, max_pages: None });
+        }
+        Err(ConnectError("database-url: expected sqlite://FILE, sqlite::memory: or postgres://…".to_owned()))
+    }
+
+    /// The database as it may be printed: without a password.
+    pub fn shown(&self) -> String {
+        match &self.file {
+            Some(file) => file.display().to_string(),
+            None => match self.url.split_once('@') {
+                Some((_, place)) => format!("postgres://{place}"),
+                None => self.url.clone(),
+            },
+        }
+    }
+
+    /// One connection, or a pool of `size`; connections of a pool are opened when they are needed.
+    pub async fn connect(&self, size: u32, role: Role) -> Result<DatabaseConnection, ConnectError> {
+        let mut options = ConnectOptions::new(self.url.clone());
+        options
+            .max_connections(size)
+            .min_connections(0)
+            .acquire_timeout(Duration::from_secs(3))
+            .connect_timeout(Duration::from_secs(3))
+            .sqlx_logging(false);
+        match self.db {
+            Db::Sqlite => {
+                let may_create = role == Role::Create;
+                let max_pages = self.max_pages;
+                options.max_lifetime(None).idle_timeout(None::<Duration>);
+                options.map_sqlx_sqlite_opts(move |sqlite| {
+                    let sqlite = sqlite
+                        .create_if_missing(may_create)
+                        .journal_mode(SqliteJournalMode::Wal)
+                        .synchronous(SqliteSynchronous::Full)
+                        .foreign_keys(true)
+                        .busy_timeout(Duration::from_secs(10))
+                        .pragma("recursive_triggers", "ON");
+                    match (role, max_pages) {
+                        (Role::Read, _) => sqlite.pragma("query_only", "ON"),
+                        (_, Some(pages)) => sqlite.pragma("max_page_count", pages.to_string()),
+                        _ => sqlite,
+                    }
+                });
+            }
+            Db::Postgres => {
+                options.set_application_name("riskgate").idle_timeout(Duration::from_secs(600));
+                if role == Role::Read {
+                    options.statement_timeout(Duration::from_secs(10));
+                }
+            }
+        }
+        Database::connect(options)
+            .await
+            .map_err(|error| ConnectError(format!("the database {} cannot be opened: {error}", self.shown())))
+    }
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Reading only.
+    Read,
+    /// Writing; the database exists.
+    Write,
+    /// Writing; an embedded database that does not exist is made.
+    Create,
+}
+
+impl Store {
+    /// Opens a database that is ours and up to date.
+    pub async fn open(target: &Target, clock: Clock, readers: u32) -> Result<Store, ConnectError> {
+        let statements = Arc::new(AtomicU64::new(0));
+        let mut reads = target.connect(readers, Role::Read).await?;
+        let counter = statements.clone();
+        reads.set_metric_callback(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+        let follow = target.connect(1, Role::Read).await?;
+        let write = target.connect(1, Role::Write).await?;
+        let (head, _) = watch::channel(0);
+        let committer = commit::start(target.db, write, clock, head.clone());
+        let store = Store { db: target.db, reads, follow, committer, head, statements };
+        let position = store.head_position().await.map_err(|error: StoreError| ConnectError(error.to_string()))?;
+        store.announce(position);
+        Ok(store)
+    }
+
+    /// Commits a plan, whole or not at all.
+    pub async fn commit(&self, plan: crate::domain::plan::Plan) -> super::Read<commit::Outcome> {
+        self.committer.commit(plan).await
+    }
+
+    /// Takes no more commits, and waits for those under way.
+    pub async fn stop(&self) {
+        self.committer.stop().await;
+    }
+
+    /// How far this instance's clock was off the database server's at the last commit, in microseconds.
+    pub fn clock_skew(&self) -> i64 {
+        self.committer.skew()
+    }
+
+    /// On PostgreSQL: hears of other instances' commits, and tells them of ours. Both only hurry what a poll guarantees. Runs until
+    /// the connection breaks.
+    pub async fn exchange_notices(&self) -> super::Read<()> {
+        use sea_orm::sqlx::postgres::PgListener;
+        if self.db != Db::Postgres {
+            return std::future::pending().await;
+        }
+        let broken = |error: sea_orm::sqlx::Error| StoreError::Unavailable(error.to_string());
+        let mut listener =
+            PgListener::connect_with(self.follow.get_postgres_connection_pool()).await.map_err(broken)?;
+        listener.listen(CHANNEL).await.map_err(broken)?;
+        let mut head = self.watch_head();
+        head.mark_unchanged();
+        loop {
+            tokio::select! {
+                notice = listener.recv() => {
+                    if let Ok(position) = notice.map_err(broken)?.payload().parse() {
+                        self.announce(position);
+                        // What came from outside need not be told outside.
+                        head.mark_unchanged();
+                    }
+                }
+                changed = head.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    let position = *head.borrow_and_update();
+                    let text = format!("NOTIFY {CHANNEL}, '{position}'");
+                    sea_orm::ConnectionTrait::execute_unprepared(&self.reads, &text).await?;
+                }
+            }
+        }
+    }
+}
+
+/// Where instances tell each other that the log has grown.
+const CHANNEL: &str = "riskgate_log";

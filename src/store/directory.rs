@@ -1,0 +1,199 @@
+//! The directory: who is signed in, who is in a set, and the whole of it for an import.
+
+use std::collections::HashMap;
+
+use entity::{
+    ApproverTier, DirectoryRole, GroupId, StageKind, SubjectKind, UserId, group, group_member, membership, role, user,
+};
+use sea_orm::{TryGetable, Value};
+use serde_json::json;
+
+use super::sql::{Db, Params};
+use super::{Read, Store};
+use crate::domain::permission::{Actor, Right, right_to_decide};
+use crate::domain::route::Resolved;
+
+/// One entry of one tier of a stage that may come to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetQuery {
+    /// The kind of stage.
+    pub stage: StageKind,
+    /// Which of the policy's stages, from 0.
+    pub ordinal: usize,
+    /// The tier.
+    pub tier: ApproverTier,
+    /// The kind of set.
+    pub kind: SubjectKind,
+    /// Which one.
+    pub subject: String,
+}
+
+/// The whole directory, for an import to compare with.
+#[derive(Debug, Default)]
+pub struct DirectoryState {
+    /// Its version.
+    pub version: i64,
+    /// Everybody, deleted people too.
+    pub users: HashMap<UserId, user::Model>,
+    /// Who holds what.
+    pub roles: Vec<role::Model>,
+    /// Every group, deleted ones too.
+    pub groups: HashMap<GroupId, group::Model>,
+    /// Direct members.
+    pub members: Vec<group_member::Model>,
+    /// Flattened memberships that hold now.
+    pub memberships: Vec<membership::Model>,
+}
+
+/// Person `user_id` (an expression) holds a role that a stage of kind `kind` (an expression) needs.
+pub(super) fn holds_role(kind: &str, user_id: &str) -> String {
+    let holds = |right: Right| {
+        let roles: Vec<_> = right.roles().iter().map(|role| format!("'{role}'")).collect();
+        format!(
+            "EXISTS (SELECT 1 FROM directory_role dr WHERE dr.user_id = {user_id} AND dr.role IN ({}))",
+            roles.join(", ")
+        )
+    };
+    let tests: Vec<_> = StageKind::ALL
+        .iter()
+        .map(|stage| match right_to_decide(*stage) {
+            Some(right) => format!("({kind} = '{stage}' AND {})", holds(right)),
+            None => format!("{kind} = '{stage}'"),
+        })
+        .collect();
+    format!("({})", tests.join(" OR "))
+}
+
+impl Store {
+    /// The enabled, not deleted person of that id, with the roles held now.
+    pub async fn actor(&self, user_id: UserId) -> Read<Option<Actor>> {
+        let mut params = Params::new(self.db);
+        let id = params.add(user_id);
+        let text = format!(
+            "SELECT dr.role AS role FROM directory_user u LEFT JOIN directory_role dr ON dr.user_id = u.id \
+             WHERE u.id = {id} AND u.is_enabled AND u.deleted_at IS NULL"
+        );
+        let rows = self.all(params.statement(text)).await?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let mut roles = Vec::new();
+        for row in rows {
+            roles.extend(Option::<DirectoryRole>::try_get(&row, "", "role")?);
+        }
+        roles.sort();
+        Ok(Some(Actor { user_id, roles }))
+    }
+
+    /// The person of that sign-in name who is not deleted.
+    pub async fn user_by_principal_name(&self, name: &str) -> Read<Option<user::Model>> {
+        let mut params = Params::new(self.db);
+        let name = params.add(crate::domain::text::folded(name));
+        let text =
+            format!("SELECT * FROM directory_user WHERE folded_principal_name = {name} AND deleted_at IS NULL LIMIT 2");
+        let mut rows: Vec<user::Model> = self.rows(params.statement(text)).await?;
+        Ok(if rows.len() == 1 { rows.pop() } else { None })
+    }
+
+    /// Who could decide each of these sets now: enabled, neither requestor nor target, holding the role that the stage needs.
+    pub async fn resolve(&self, sets: &[SetQuery], requestor: UserId, target: UserId) -> Read<Vec<Resolved>> {
+        if sets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let json: Vec<_> = sets
+            .iter()
+            .map(|set| {
+                json!({ "stage": set.stage, "ordinal": set.ordinal, "tier": set.tier, "kind": set.kind, "subject": set.subject })
+            })
+            .collect();
+        let mut params = Params::new(self.db);
+        let list = params.add(Value::from(serde_json::Value::from(json).to_string()));
+        let wanted = match self.db {
+            Db::Sqlite => format!(
+                "SELECT json_extract(value, '$.stage') AS stage, json_extract(value, '$.ordinal') AS ordinal, \
+                 json_extract(value, '$.tier') AS tier, json_extract(value, '$.kind') AS kind, \
+                 json_extract(value, '$.subject') AS subject FROM json_each({list})"
+            ),
+            Db::Postgres => format!(
+                "SELECT * FROM json_to_recordset(CAST({list} AS json)) AS q(stage text, ordinal bigint, tier text, kind text, subject text)"
+            ),
+        };
+        let (requestor, target) = (params.add(requestor), params.add(target));
+        let holds = holds_role("q.stage", "m.user_id");
+        let text = format!(
+            "SELECT stage, ordinal, tier, user_id, total FROM (SELECT x.stage, x.ordinal, x.tier, x.user_id, \
+             ROW_NUMBER() OVER (PARTITION BY x.stage, x.ordinal, x.tier ORDER BY x.user_id) AS place, \
+             COUNT(*) OVER (PARTITION BY x.stage, x.ordinal, x.tier) AS total \
+             FROM (SELECT DISTINCT q.stage, q.ordinal, q.tier, m.user_id FROM ({wanted}) q \
+             JOIN membership m ON m.kind = q.kind AND m.subject = q.subject AND m.until IS NULL \
+             JOIN directory_user u ON u.id = m.user_id AND u.is_enabled AND u.deleted_at IS NULL \
+             WHERE m.user_id <> {requestor} AND m.user_id <> {target} AND {holds}) x) y \
+             WHERE place <= 100 ORDER BY stage, ordinal, tier, user_id"
+        );
+        let mut resolved: Vec<Resolved> = Vec::new();
+        for row in self.all(params.statement(text)).await? {
+            let kind = StageKind::try_get(&row, "", "stage")?;
+            let ordinal = i64::try_get(&row, "", "ordinal")? as usize;
+            let tier = ApproverTier::try_get(&row, "", "tier")?;
+            let person = UserId::try_get(&row, "", "user_id")?;
+            match resolved.last_mut() {
+                Some(last) if last.kind == kind && last.ordinal == ordinal && last.tier == tier => {
+                    last.people.push(person)
+                }
+                _ => {
+                    let count = i64::try_get(&row, "", "total")?;
+                    resolved.push(Resolved { kind, ordinal, tier, count, people: vec![person] });
+                }
+            }
+        }
+        Ok(resolved)
+    }
+
+    /// Which of these people and groups exist (deleted ones do not).
+    pub async fn known(&self, users: &[UserId], groups: &[GroupId]) -> Read<(Vec<UserId>, Vec<GroupId>)> {
+        let mut params = Params::new(self.db);
+        let users = params.any(users.iter().map(|id| id.0.to_string()));
+        let groups = params.any(groups.iter().map(|id| id.0.to_string()));
+        let text = format!(
+            "SELECT 'user' AS what, id FROM directory_user WHERE id {users} AND deleted_at IS NULL \
+             UNION ALL SELECT 'group', id FROM directory_group WHERE id {groups} AND deleted_at IS NULL"
+        );
+        let (mut known_users, mut known_groups) = (Vec::new(), Vec::new());
+        for row in self.all(params.statement(text)).await? {
+            match String::try_get(&row, "", "what")?.as_str() {
+                "user" => known_users.push(UserId::try_get(&row, "", "id")?),
+                _ => known_groups.push(GroupId::try_get(&row, "", "id")?),
+            }
+        }
+        Ok((known_users, known_groups))
+    }
+
+    /// The directory's version.
+    pub async fn directory_version(&self) -> Read<i64> {
+        Ok(self.head().await?.directory_version)
+    }
+
+    /// Reads the whole directory, for an import to compare with. The version is read first, so a change meanwhile shows as a
+    /// version that moved.
+    pub async fn directory_state(&self) -> Read<DirectoryState> {
+        let version = self.directory_version().await?;
+        let every = |table: &str| Params::new(self.db).statement(format!("SELECT * FROM {table}"));
+        let users: Vec<user::Model> = self.rows(every("directory_user")).await?;
+        let groups: Vec<group::Model> = self.rows(every("directory_group")).await?;
+        Ok(DirectoryState {
+            version,
+            users: users.into_iter().map(|row| (row.id, row)).collect(),
+            roles: self.rows(every("directory_role")).await?,
+            groups: groups.into_iter().map(|row| (row.id, row)).collect(),
+            members: self.rows(every("directory_group_member")).await?,
+            memberships: self.rows(every("membership WHERE until IS NULL")).await?,
+        })
+    }
+}
+
+impl DirectoryState {
+    /// What holds now, to look up what a change would begin or end.
+    pub fn held(&self) -> HashMap<(SubjectKind, &str, UserId), &membership::Model> {
+        self.memberships.iter().map(|row| ((row.kind, row.subject.as_str(), row.user_id), row)).collect()
+    }
+}

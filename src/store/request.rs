@@ -1,0 +1,219 @@
+//! Requests, their readings, and assignments.
+
+use entity::{
+    AssignmentId, AssignmentState, PackageId, RequestId, RequestState, Timestamp, UserId, assignment, evaluation,
+    idempotency, request, stage,
+};
+use sea_orm::{FromQueryResult, TryGetable};
+
+use super::access::{self, Viewer};
+use super::page::{Kind, List, PageArgs, flag};
+use super::sql::Params;
+use super::{Page, Read, Store};
+use crate::domain::permission::Actor;
+
+/// A request as somebody sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestRow {
+    /// The request.
+    pub request: request::Model,
+    /// Does the viewer read risk in it?
+    pub reads_risk: bool,
+}
+
+/// Which requests are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestFilter {
+    /// In one of these states; an empty list matches nothing.
+    pub states: Option<Vec<RequestState>>,
+    /// For one package.
+    pub package: Option<PackageId>,
+    /// By one person.
+    pub requestor: Option<UserId>,
+    /// For one person.
+    pub target: Option<UserId>,
+    /// Where this person is requestor or target.
+    pub party: Option<UserId>,
+    /// From this moment on.
+    pub created_after: Option<Timestamp>,
+    /// Before this moment.
+    pub created_before: Option<Timestamp>,
+    /// With a risk stage, or without.
+    pub has_risk_stage: Option<bool>,
+}
+
+/// Which assignments are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AssignmentFilter {
+    /// Of one package.
+    pub package: Option<PackageId>,
+    /// Of one person.
+    pub target: Option<UserId>,
+    /// In one of these states; an empty list matches nothing.
+    pub states: Option<Vec<AssignmentState>>,
+}
+
+impl Store {
+    /// One page of the requests that somebody sees, newest first.
+    pub async fn requests(&self, actor: &Actor, filter: &RequestFilter, args: &PageArgs) -> Read<Page<RequestRow>> {
+        let mut params = Params::new(self.db);
+        let viewer = Viewer::new(&mut params, actor);
+        let mut tests = vec![access::sees_request_in_list(&viewer)];
+        if let Some(states) = &filter.states {
+            tests.push(format!("r.state {}", params.any(states.iter().map(|state| state.as_str()))));
+        }
+        if let Some(package) = filter.package {
+            tests.push(format!("r.package_id = {}", params.add(package)));
+        }
+        if let Some(requestor) = filter.requestor {
+            tests.push(format!("r.requestor_id = {}", params.add(requestor)));
+        }
+        if let Some(target) = filter.target {
+            tests.push(format!("r.target_id = {}", params.add(target)));
+        }
+        if let Some(party) = filter.party {
+            let party = params.add(party);
+            tests.push(format!("(r.requestor_id = {party} OR r.target_id = {party})"));
+        }
+        if let Some(after) = filter.created_after {
+            tests.push(format!("r.created_at >= {}", params.add(after)));
+        }
+        if let Some(before) = filter.created_before {
+            tests.push(format!("r.created_at < {}", params.add(before)));
+        }
+        if let Some(has_risk_stage) = filter.has_risk_stage {
+            tests.push(if has_risk_stage { "r.has_risk_stage" } else { "NOT r.has_risk_stage" }.to_owned());
+        }
+        let list = List {
+            columns: format!("r.*, {} AS reads_risk", access::reads_risk(&viewer)),
+            from: "request r".to_owned(),
+            filter: tests.join(" AND "),
+            order: &[("r.created_at", Kind::Number), ("r.id", Kind::Text)],
+            descending: true,
+        };
+        self.page(params, list, args, request_row).await
+    }
+
+    /// Which of these requests somebody sees.
+    pub async fn visible_requests(&self, actor: &Actor, ids: &[RequestId]) -> Read<Vec<RequestRow>> {
+        let mut params = Params::new(self.db);
+        let viewer = Viewer::new(&mut params, actor);
+        let any = params.any(ids.iter().map(|id| id.0.to_string()));
+        let (risk, sees) = (access::reads_risk(&viewer), access::sees_request(&viewer));
+        let text = format!("SELECT r.*, {risk} AS reads_risk FROM request r WHERE r.id {any} AND {sees}");
+        self.all(params.statement(text)).await?.iter().map(request_row).collect()
+    }
+
+    /// A request and its undecided stages in order, whoever asks: for the use cases that change it.
+    pub async fn open_request(&self, id: RequestId) -> Read<Option<(request::Model, Vec<stage::Model>)>> {
+        let mut params = Params::new(self.db);
+        let request = params.add(id);
+        let row = self.row(params.statement(format!("SELECT * FROM request WHERE id = {request}"))).await?;
+        let Some(row) = row else { return Ok(None) };
+        let mut params = Params::new(self.db);
+        let request = params.add(id);
+        let text = format!(
+            "SELECT * FROM stage WHERE request_id = {request} AND status IN ('PENDING', 'WAITING') ORDER BY order_key"
+        );
+        Ok(Some((row, self.rows(params.statement(text)).await?)))
+    }
+
+    /// The readings of these requests, in order.
+    pub async fn evaluations_of(&self, requests: &[RequestId]) -> Read<Vec<evaluation::Model>> {
+        let mut params = Params::new(self.db);
+        let any = params.any(requests.iter().map(|id| id.0.to_string()));
+        let text = format!("SELECT * FROM evaluation WHERE request_id {any} ORDER BY request_id, ordinal");
+        self.rows(params.statement(text)).await
+    }
+
+    /// The assignments that these requests gave.
+    pub async fn assignments_of(&self, requests: &[RequestId]) -> Read<Vec<assignment::Model>> {
+        let mut params = Params::new(self.db);
+        let any = params.any(requests.iter().map(|id| id.0.to_string()));
+        self.rows(params.statement(format!("SELECT * FROM assignment WHERE request_id {any}"))).await
+    }
+
+    /// What a person's idempotency key stands for.
+    pub async fn idempotency(&self, user: UserId, key: &str) -> Read<Option<idempotency::Model>> {
+        let mut params = Params::new(self.db);
+        let (user, key) = (params.add(user), params.add(key.to_owned()));
+        self.row(params.statement(format!("SELECT * FROM idempotency WHERE user_id = {user} AND key = {key}"))).await
+    }
+
+    /// The request that holds the slot of a person and a package.
+    pub async fn slot_holder(&self, target: UserId, package: PackageId) -> Read<Option<request::Model>> {
+        let mut params = Params::new(self.db);
+        let (target, package) = (params.add(target), params.add(package));
+        let text =
+            format!("SELECT * FROM request WHERE target_id = {target} AND package_id = {package} AND holds_slot");
+        self.row(params.statement(text)).await
+    }
+
+    /// One page of the assignments that somebody sees, newest first.
+    pub async fn assignments(
+        &self,
+        actor: &Actor,
+        filter: &AssignmentFilter,
+        args: &PageArgs,
+    ) -> Read<Page<assignment::Model>> {
+        let mut params = Params::new(self.db);
+        let viewer = Viewer::new(&mut params, actor);
+        let mut tests = vec![sees_assignment(&viewer)];
+        if let Some(package) = filter.package {
+            tests.push(format!("g.package_id = {}", params.add(package)));
+        }
+        if let Some(target) = filter.target {
+            tests.push(format!("g.target_id = {}", params.add(target)));
+        }
+        if let Some(states) = &filter.states {
+            tests.push(format!("g.state {}", params.any(states.iter().map(|state| state.as_str()))));
+        }
+        let list = List {
+            columns: "g.*".to_owned(),
+            from: "assignment g".to_owned(),
+            filter: tests.join(" AND "),
+            order: &[("g.starts_at", Kind::Number), ("g.id", Kind::Text)],
+            descending: true,
+        };
+        self.page(params, list, args, |row| Ok(assignment::Model::from_query_result(row, "")?)).await
+    }
+
+    /// Which of these assignments somebody sees: by right, their own, or through the request that gave it.
+    pub async fn visible_assignments(&self, actor: &Actor, ids: &[AssignmentId]) -> Read<Vec<assignment::Model>> {
+        let mut params = Params::new(self.db);
+        let viewer = Viewer::new(&mut params, actor);
+        let any = params.any(ids.iter().map(|id| id.0.to_string()));
+        let (own, sees) = (sees_assignment(&viewer), access::sees_request(&viewer));
+        let text = format!(
+            "SELECT g.* FROM assignment g WHERE g.id {any} \
+             AND ({own} OR EXISTS (SELECT 1 FROM request r WHERE r.id = g.request_id AND {sees}))"
+        );
+        self.rows(params.statement(text)).await
+    }
+
+    /// Assignments whose end has come, the earliest first, with their requests.
+    pub async fn ended_assignments(&self, now: Timestamp) -> Read<Vec<assignment::Model>> {
+        let mut params = Params::new(self.db);
+        let now = params.add(now);
+        let text = format!(
+            "SELECT * FROM assignment WHERE state = 'DELIVERED' AND ends_at <= {now} ORDER BY ends_at LIMIT 100"
+        );
+        self.rows(params.statement(text)).await
+    }
+
+    /// Facts of every request, as stored, for the replay of routes.
+    pub async fn facts_of(&self, id: RequestId) -> Read<Option<String>> {
+        let mut params = Params::new(self.db);
+        let id = params.add(id);
+        let row = self.one(params.statement(format!("SELECT facts FROM request WHERE id = {id}"))).await?;
+        row.map(|row| Ok(String::try_get(&row, "", "facts")?)).transpose()
+    }
+}
+
+fn sees_assignment(viewer: &Viewer) -> String {
+    if viewer.reads_requests { "(1 = 1)".to_owned() } else { format!("g.target_id = {}", viewer.v) }
+}
+
+fn request_row(row: &sea_orm::QueryResult) -> Read<RequestRow> {
+    Ok(RequestRow { request: request::Model::from_query_result(row, "")?, reads_risk: flag(row, "reads_risk")? })
+}

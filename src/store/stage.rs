@@ -1,0 +1,390 @@
+//! Approval stages: as they are shown, as they are decided, and as the clockwork finds them.
+
+use entity::{
+    ApproverTier, GroupId, PackageId, RequestId, RiskSource, Row, StageId, StageKind, SubjectKind, SubjectSet,
+    Timestamp, UserId, evaluation, request, stage,
+};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, QueryResult, TryGetable};
+
+use super::access::{self, HOLDS, IN_FORCE, Viewer};
+use super::directory::holds_role;
+use super::page::{Kind, List, PageArgs, flag};
+use super::sql::{Db, Params};
+use super::{Page, Read, Store, StoreError};
+use crate::domain::coverage::{Able, PendingStage};
+use crate::domain::decision::Standing;
+use crate::domain::permission::{Actor, stage_kind};
+
+/// A stage as somebody sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageRow {
+    /// The stage.
+    pub stage: stage::Model,
+    /// Its place in the list that the viewer sees, from 1.
+    pub position: i64,
+    /// Would a decision of the viewer, with a justification, pass now?
+    pub is_assigned_to_viewer: bool,
+    /// Who decided, when, and why.
+    pub decision: Option<(UserId, Timestamp, Option<String>)>,
+}
+
+/// Which stages are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StageFilter {
+    /// Of these kinds; an empty list matches nothing.
+    pub kinds: Option<Vec<StageKind>>,
+    /// For one package.
+    pub package: Option<PackageId>,
+    /// Due before this moment.
+    pub due_before: Option<Timestamp>,
+    /// Only those that the viewer may decide now.
+    pub decidable: bool,
+    /// The most urgent first, in place of the oldest.
+    pub by_due_date: bool,
+}
+
+/// What a decision is judged by, beside the roles of who decides.
+#[derive(Debug, Clone)]
+pub struct DecisionRows {
+    /// The directory's version, read before or with everything else.
+    pub directory_version: i64,
+    /// The request.
+    pub request: request::Model,
+    /// The stage.
+    pub stage: stage::Model,
+    /// The undecided stages after it, in order, each with who could decide it now.
+    pub later: Vec<(stage::Model, Able)>,
+    /// By which entry the person belongs to its approvers.
+    pub standing: Option<Standing>,
+}
+
+/// Stage `s` of request `r` may be decided by the viewer now.
+fn decidable(viewer: &Viewer, now: &str) -> String {
+    let kinds: Vec<_> = viewer.decidable.iter().map(|kind| format!("'{kind}'")).collect();
+    format!(
+        "(s.status = 'PENDING' AND s.due_at > {now} AND s.kind IN ({}) AND {})",
+        kinds.join(", "),
+        access::belongs(&viewer.v)
+    )
+}
+
+/// The columns of [`StageRow`].
+fn columns(viewer: &Viewer, now: &str) -> String {
+    format!(
+        "s.*, d.user_id AS decided_by, d.decided_at AS decided_at, d.justification AS decision_justification, \
+         (SELECT count(*) FROM stage s2 WHERE s2.request_id = s.request_id AND s2.order_key <= s.order_key \
+         AND (s2.kind = 'POLICY' OR {})) AS place, {} AS is_assigned",
+        access::reads_risk(viewer),
+        decidable(viewer, now)
+    )
+}
+
+const FROM: &str = "stage s JOIN request r ON r.id = s.request_id LEFT JOIN decision d ON d.stage_id = s.id";
+
+fn stage_row(row: &QueryResult) -> Read<StageRow> {
+    let decision = match Option::<UserId>::try_get(row, "", "decided_by")? {
+        Some(user) => Some((
+            user,
+            Timestamp::try_get(row, "", "decided_at")?,
+            Option::<String>::try_get(row, "", "decision_justification")?,
+        )),
+        None => None,
+    };
+    Ok(StageRow {
+        stage: stage::Model::from_query_result(row, "")?,
+        position: i64::try_get(row, "", "place")?,
+        is_assigned_to_viewer: flag(row, "is_assigned")?,
+        decision,
+    })
+}
+
+/// Whether anybody of each tier of stage `s` of request `r` could decide it now.
+fn able_columns() -> String {
+    let able = |tier: &str| {
+        format!(
+            "EXISTS (SELECT 1 FROM stage_approver a JOIN membership m ON m.kind = a.kind AND m.subject = a.subject \
+             AND m.until IS NULL JOIN directory_user u ON u.id = m.user_id AND u.is_enabled AND u.deleted_at IS NULL \
+             WHERE a.stage_id = s.id AND a.tier = '{tier}' AND m.user_id <> r.requestor_id AND m.user_id <> r.target_id \
+             AND {})",
+            holds_role("s.kind", "m.user_id")
+        )
+    };
+    format!(
+        "{} AS able_primary, {} AS able_alternate, {} AS able_fallback",
+        able("PRIMARY"),
+        able("ALTERNATE"),
+        able("FALLBACK")
+    )
+}
+
+fn able(row: &QueryResult) -> Read<Able> {
+    Ok(Able {
+        primary: flag(row, "able_primary")?,
+        alternate: flag(row, "able_alternate")?,
+        fallback: flag(row, "able_fallback")?,
+    })
+}
+
+/// Columns of a table under names of their own, for rows that hold two tables.
+fn prefixed<R: Row>(alias: &str, prefix: &str) -> String {
+    R::COLUMNS.iter().map(|column| format!("{alias}.\"{column}\" AS {prefix}{column}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Every pending stage with its request and who could decide it now: read under the log's lock by a change of the directory.
+pub(super) async fn pending(db: Db, transaction: &DatabaseTransaction) -> Read<Vec<PendingStage>> {
+    let text = format!(
+        "SELECT {}, {}, {} FROM stage s JOIN request r ON r.id = s.request_id WHERE s.status = 'PENDING' \
+         ORDER BY s.pending_since, s.id",
+        prefixed::<stage::Model>("s", "s_"),
+        prefixed::<request::Model>("r", "r_"),
+        able_columns()
+    );
+    let rows = transaction.query_all_raw(Params::new(db).statement(text)).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(PendingStage {
+                stage: stage::Model::from_query_result(row, "s_")?,
+                request: request::Model::from_query_result(row, "r_")?,
+                able: able(row)?,
+            })
+        })
+        .collect()
+}
+
+impl Store {
+    /// One page of the pending stages that somebody sees; with `decidable`, of those they may decide.
+    pub async fn stages(
+        &self,
+        actor: &Actor,
+        filter: &StageFilter,
+        now: Timestamp,
+        args: &PageArgs,
+    ) -> Read<Page<StageRow>> {
+        let mut params = Params::new(self.db);
+        let viewer = Viewer::new(&mut params, actor);
+        let now = params.add(now);
+        let mut tests = vec!["s.status = 'PENDING'".to_owned()];
+        if filter.decidable {
+            tests.push(decidable(&viewer, &now));
+        } else {
+            tests.push(access::sees_request_in_list(&viewer));
+            tests.push(format!("(s.kind = 'POLICY' OR {})", access::reads_risk(&viewer)));
+        }
+        if let Some(kinds) = &filter.kinds {
+            tests.push(format!("s.kind {}", params.any(kinds.iter().map(|kind| kind.as_str()))));
+        }
+        if let Some(package) = filter.package {
+            tests.push(format!("r.package_id = {}", params.add(package)));
+        }
+        if let Some(before) = filter.due_before {
+            tests.push(format!("s.due_at < {}", params.add(before)));
+        }
+        let by_due_date = [("s.due_at", Kind::Number), ("s.id", Kind::Text)];
+        let by_age = [("s.pending_since", Kind::Number), ("s.id", Kind::Text)];
+        let list = List {
+            columns: columns(&viewer, &now),
+            from: FROM.to_owned(),
+            filter: tests.join(" AND "),
+            order: if filter.by_due_date { &by_due_date } else { &by_age },
+            descending: false,
+        };
+        self.page(params, list, args, stage_row).await
+    }
+
+    /// The stages of these requests that somebody sees, in order.
+    pub async fn stages_of(&self, actor: &Actor, requests: &[RequestId], now: Timestamp) -> Read<Vec<StageRow>> {
+        let any = |params: &mut Params| params.any(requests.iter().map(|id| id.0.to_string()));
+        self.stage_rows(actor, now, |params| format!("s.request_id {}", any(params))).await
+    }
+
+    /// Which of these stages somebody sees.
+    pub async fn visible_stages(&self, actor: &Actor, ids: &[StageId], now: Timestamp) -> Read<Vec<StageRow>> {
+        let any = |params: &mut Params| params.any(ids.iter().map(|id| id.0.to_string()));
+        self.stage_rows(actor, now, |params| format!("s.id {}", any(params))).await
+    }
+
+    async fn stage_rows(
+        &self,
+        actor: &Actor,
+        now: Timestamp,
+        which: impl FnOnce(&mut Params) -> String,
+    ) -> Read<Vec<StageRow>> {
+        let mut params = Params::new(self.db);
+        let viewer = Viewer::new(&mut params, actor);
+        let now = params.add(now);
+        let which = which(&mut params);
+        let text = format!(
+            "SELECT {} FROM {FROM} WHERE {which} AND {} AND (s.kind = 'POLICY' OR {}) ORDER BY s.request_id, s.order_key",
+            columns(&viewer, &now),
+            access::sees_request(&viewer),
+            access::reads_risk(&viewer)
+        );
+        self.all(params.statement(text)).await?.iter().map(stage_row).collect()
+    }
+
+    /// A risk stage that somebody may be told of now: it is in their set, and they hold the role it needs, decided or not.
+    pub async fn announced_stage(&self, actor: &Actor, id: StageId, now: Timestamp) -> Read<Option<StageRow>> {
+        let mut params = Params::new(self.db);
+        let viewer = Viewer::new(&mut params, actor);
+        let (id, now) = (params.add(id), params.add(now));
+        let kinds: Vec<_> = viewer.decidable.iter().map(|kind| format!("'{kind}'")).collect();
+        let text = format!(
+            "SELECT {} FROM {FROM} WHERE s.id = {id} AND s.kind <> 'POLICY' AND s.kind IN ({}) AND {}",
+            columns(&viewer, &now),
+            kinds.join(", "),
+            access::belongs(&viewer.v)
+        );
+        self.one(params.statement(text)).await?.as_ref().map(stage_row).transpose()
+    }
+
+    /// The sets in force of these stages, in order: primary, alternates, fallback; an entry that stands twice is shown once.
+    pub async fn sets_of(&self, stages: &[StageId]) -> Read<Vec<(StageId, SubjectSet)>> {
+        let mut params = Params::new(self.db);
+        let any = params.any(stages.iter().map(|id| id.0.to_string()));
+        let text = format!(
+            "SELECT a.stage_id, a.kind, a.subject FROM stage_approver a JOIN stage s ON s.id = a.stage_id \
+             WHERE a.stage_id {any} AND {IN_FORCE} ORDER BY a.stage_id, \
+             CASE a.tier WHEN 'PRIMARY' THEN 0 WHEN 'ALTERNATE' THEN 1 ELSE 2 END, a.ordinal"
+        );
+        let mut sets: Vec<(StageId, SubjectSet)> = Vec::new();
+        for row in self.all(params.statement(text)).await? {
+            let entry = (StageId::try_get(&row, "", "stage_id")?, subject_set(&row)?);
+            if !sets.contains(&entry) {
+                sets.push(entry);
+            }
+        }
+        Ok(sets)
+    }
+
+    /// The readings that put these stages there.
+    pub async fn evaluations_by_stage(&self, stages: &[StageId]) -> Read<Vec<(StageId, evaluation::Model)>> {
+        let mut params = Params::new(self.db);
+        let any = params.any(stages.iter().map(|id| id.0.to_string()));
+        let text = format!(
+            "SELECT e.*, s.id AS of_stage FROM stage s JOIN evaluation e ON e.id = s.evaluation_id WHERE s.id {any}"
+        );
+        self.all(params.statement(text))
+            .await?
+            .iter()
+            .map(|row| Ok((StageId::try_get(row, "", "of_stage")?, evaluation::Model::from_query_result(row, "")?)))
+            .collect()
+    }
+
+    /// What a decision on a stage is judged by; `None` where the person does not see the stage.
+    pub async fn decision_rows(&self, actor: &Actor, id: StageId) -> Read<Option<DecisionRows>> {
+        let mut params = Params::new(self.db);
+        let viewer = Viewer::new(&mut params, actor);
+        let stage_id = params.add(id);
+        let text = format!(
+            "SELECT r.*, (SELECT directory_version FROM head WHERE id = 1) AS directory_version FROM stage s0 \
+             JOIN request r ON r.id = s0.request_id WHERE s0.id = {stage_id} AND {} AND (s0.kind = 'POLICY' OR {})",
+            access::sees_request(&viewer),
+            access::reads_risk(&viewer)
+        );
+        let Some(row) = self.one(params.statement(text)).await? else { return Ok(None) };
+        let directory_version = i64::try_get(&row, "", "directory_version")?;
+        let request = request::Model::from_query_result(&row, "")?;
+
+        let stages = self.undecided_with_able(request.id, Some(id)).await?;
+        let mut later = Vec::new();
+        let mut found = None;
+        for (stage, able) in stages {
+            if stage.id == id {
+                found = Some(stage);
+            } else if found.is_some() {
+                later.push((stage, able));
+            }
+        }
+        let Some(stage) = found else { return Ok(None) };
+
+        let mut params = Params::new(self.db);
+        let (stage_id, user) = (params.add(id), params.add(actor.user_id));
+        let text = format!(
+            "SELECT a.tier, a.kind, a.subject FROM stage_approver a JOIN stage s ON s.id = a.stage_id \
+             JOIN membership m ON m.kind = a.kind AND m.subject = a.subject AND m.user_id = {user} \
+             WHERE a.stage_id = {stage_id} AND {IN_FORCE} AND {HOLDS} \
+             ORDER BY CASE a.tier WHEN 'PRIMARY' THEN 0 WHEN 'ALTERNATE' THEN 1 ELSE 2 END, a.ordinal LIMIT 1"
+        );
+        let standing = match self.one(params.statement(text)).await? {
+            Some(row) => Some(Standing {
+                tier: ApproverTier::try_get(&row, "", "tier")?,
+                kind: SubjectKind::try_get(&row, "", "kind")?,
+                subject: String::try_get(&row, "", "subject")?,
+            }),
+            None => None,
+        };
+        Ok(Some(DecisionRows { directory_version, request, stage, later, standing }))
+    }
+
+    /// The undecided stages of a request in order, and `also`, each with who could decide it now.
+    pub async fn undecided_with_able(
+        &self,
+        request: RequestId,
+        also: Option<StageId>,
+    ) -> Read<Vec<(stage::Model, Able)>> {
+        let mut params = Params::new(self.db);
+        let request = params.add(request);
+        let also = params.add(also);
+        let text = format!(
+            "SELECT s.*, {} FROM stage s JOIN request r ON r.id = s.request_id WHERE s.request_id = {request} \
+             AND (s.status IN ('WAITING', 'PENDING') OR s.id = {also}) ORDER BY s.order_key",
+            able_columns()
+        );
+        self.all(params.statement(text))
+            .await?
+            .iter()
+            .map(|row| Ok((stage::Model::from_query_result(row, "")?, able(row)?)))
+            .collect()
+    }
+
+    /// Pending stages whose deadline has come, the earliest first.
+    pub async fn overdue_stages(&self, now: Timestamp) -> Read<Vec<stage::Model>> {
+        self.due("s.due_at", "", now).await
+    }
+
+    /// Pending stages whose alternates are to join, the earliest first.
+    pub async fn stages_to_escalate(&self, now: Timestamp) -> Read<Vec<stage::Model>> {
+        self.due("s.escalate_at", " AND s.escalated_at IS NULL", now).await
+    }
+
+    async fn due(&self, column: &str, more: &str, now: Timestamp) -> Read<Vec<stage::Model>> {
+        let mut params = Params::new(self.db);
+        let now = params.add(now);
+        let text = format!(
+            "SELECT s.* FROM stage s WHERE s.status = 'PENDING'{more} AND {column} <= {now} ORDER BY {column} LIMIT 100"
+        );
+        self.rows(params.statement(text)).await
+    }
+
+    /// When the clockwork has something to do next: the earliest deadline, escalation or end of an assignment.
+    pub async fn next_due(&self) -> Read<Option<Timestamp>> {
+        let text = "SELECT min(at) AS at FROM (SELECT min(due_at) AS at FROM stage WHERE status = 'PENDING' \
+                    UNION ALL SELECT min(escalate_at) FROM stage WHERE status = 'PENDING' AND escalated_at IS NULL \
+                    UNION ALL SELECT min(ends_at) FROM assignment WHERE state = 'DELIVERED') x";
+        let row = self.one(Params::new(self.db).statement(text)).await?;
+        match row {
+            Some(row) => Ok(Option::<Timestamp>::try_get(&row, "", "at")?),
+            None => Ok(None),
+        }
+    }
+}
+
+fn subject_set(row: &QueryResult) -> Read<SubjectSet> {
+    let subject = String::try_get(row, "", "subject")?;
+    let broken = || StoreError::Data(format!("an approver set names {subject:?}"));
+    let uuid = || entity::canonical_uuid(&subject).ok_or_else(broken);
+    Ok(match SubjectKind::try_get(row, "", "kind")? {
+        SubjectKind::User => SubjectSet::User(UserId(uuid()?)),
+        SubjectKind::Group => SubjectSet::Group(GroupId(uuid()?)),
+        SubjectKind::Manager1 => SubjectSet::Manager(1),
+        SubjectKind::Manager2 => SubjectSet::Manager(2),
+        SubjectKind::Role => SubjectSet::Role(
+            entity::DirectoryRole::ALL.iter().copied().find(|role| role.as_str() == subject).ok_or_else(broken)?,
+        ),
+    })
+}
+
+/// The kinds of stage that these risk sources ask for.
+pub fn kinds_of(sources: &[RiskSource]) -> Vec<StageKind> {
+    sources.iter().map(|source| stage_kind(*source)).collect()
+}
