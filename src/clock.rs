@@ -36,6 +36,13 @@ impl Clock {
         }
     }
 
+    /// Puts a manual clock to a moment; the machine's does not move.
+    pub fn set(&self, to: Timestamp) {
+        if let Some(at) = &self.0 {
+            at.store(to.0, Ordering::SeqCst);
+        }
+    }
+
     /// Is it the machine's clock?
     pub fn is_system(&self) -> bool {
         self.0.is_none()

@@ -1,2 +1,10 @@
-//! x
-fn main() {}
+//! The program: its allocator and its exit status.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    riskgate::cli::main(std::env::args_os())
+}

@@ -19,7 +19,7 @@ use tracing::error;
 
 pub use catalog::{CreateCatalog, CreatePackage, CreatePolicy};
 pub use cursor::CursorKey;
-pub use directory::{FileGroup, FileUser, ImportOptions, Imported, Picture};
+pub use directory::{FileGroup, FileUser, ImportError, ImportOptions, Imported, Picture};
 pub use follow::{Follower, PendingRisk, RequestUpdate};
 pub use read::{Listing, PageInput};
 pub use request::{Preview, Submit};
@@ -30,6 +30,10 @@ use crate::clock::Clock;
 use crate::domain::permission::{Actor, Right};
 use crate::domain::plan::Plan;
 use crate::domain::refusal::Refusal;
+use crate::store::log::Verdict;
+pub use crate::store::{
+    AssignmentFilter, EventFilter, PackageFilter, PolicyRow, RequestFilter, RequestRow, StageFilter, StageRow,
+};
 use crate::store::{Outcome, Receipt, Store, StoreError};
 
 /// How often a use case gathers and plans anew where what it relied on has moved.
@@ -147,9 +151,19 @@ impl Services {
         self.store.statements()
     }
 
+    /// Walks the log's hash chain.
+    pub async fn verify_log(&self) -> Result<Verdict, Fault> {
+        Ok(self.store.verify_log().await?)
+    }
+
     /// Position of the newest event that this instance has heard of.
     pub fn head(&self) -> i64 {
         *self.store.watch_head().borrow()
+    }
+
+    /// Exchanges notices of commits with other instances until the connection breaks.
+    pub async fn exchange_notices(&self) -> Result<(), Fault> {
+        Ok(self.store.exchange_notices().await?)
     }
 
     /// Takes no more commits, and waits for those under way.

@@ -144,7 +144,8 @@ impl Store {
         reads.set_metric_callback(move |_| {
             counter.fetch_add(1, Ordering::Relaxed);
         });
-        let follow = target.connect(1, Role::Read).await?;
+        // One for the poll, one for the notices that come in, one for those that go out.
+        let follow = target.connect(3, Role::Read).await?;
         let write = target.connect(1, Role::Write).await?;
         let (head, _) = watch::channel(0);
         let committer = commit::start(target.db, write, clock, head.clone());
@@ -197,7 +198,7 @@ impl Store {
                     }
                     let position = *head.borrow_and_update();
                     let text = format!("NOTIFY {CHANNEL}, '{position}'");
-                    sea_orm::ConnectionTrait::execute_unprepared(&self.reads, &text).await?;
+                    sea_orm::ConnectionTrait::execute_unprepared(&self.follow, &text).await?;
                 }
             }
         }

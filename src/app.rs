@@ -1,0 +1,366 @@
+//! The composition root: the only place that knows every floor. One function for each command, and [`App`], a running server.
+
+use std::fs::File;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use entity::{DirectoryRole, Seconds, deployment};
+use migration::Status;
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::auth::{Issuer, Verifier, new_key};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::demo;
+use crate::http::{self, Explorer, Person};
+use crate::lifecycle::Shutdown;
+use crate::service::{CursorKey, ImportError, Imported, Services, Sources};
+use crate::store::log::Verdict;
+use crate::store::{Db, Role, Store, Target, deployment as installation};
+use crate::telemetry::Metrics;
+use crate::{graphql, worker};
+
+pub use crate::service::ImportOptions;
+
+/// How long the tokens of the demo's first page are good.
+const DEMO_TOKEN: Seconds = Seconds::hours(8);
+
+/// Options of `serve`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ServeOptions {
+    /// With the demo world.
+    pub demo: bool,
+    /// On an address that others reach, although demo mode lets anybody there be anybody.
+    pub insecure: bool,
+}
+
+/// What a server is started with.
+pub struct Setup {
+    /// The database.
+    pub target: Target,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its clock.
+    pub clock: Clock,
+    /// Risk sources other than the built-in store.
+    pub sources: Option<Sources>,
+    /// Is the built-in issuer on?
+    pub builtin_issuer: bool,
+    /// Is this the demo world?
+    pub demo: bool,
+    /// Is GraphiQL shown?
+    pub graphiql: bool,
+    /// Origins of web pages that may call.
+    pub allowed_origins: Vec<String>,
+    /// Does the clockwork run by itself? (Tests run it by hand.)
+    pub clockwork: bool,
+}
+
+/// A running server.
+pub struct App {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its use cases.
+    pub services: Arc<Services>,
+    /// Its built-in issuer, where that is on.
+    pub issuer: Option<Issuer>,
+    shutdown: Shutdown,
+    door: JoinHandle<()>,
+    loops: JoinSet<()>,
+    _lock: Option<File>,
+}
+
+impl App {
+    /// Starts a server; everything that can be wrong is said before anything is served.
+    pub async fn start(setup: Setup, shutdown: Shutdown) -> Result<App, String> {
+        let listener = TcpListener::bind(setup.listen)
+            .await
+            .map_err(|error| format!("listen: {} cannot be used: {error}", setup.listen))?;
+        let address = listener.local_addr().map_err(|error| format!("listen: {error}"))?;
+        let lock = setup.target.file.as_deref().map(lock_for_serving).transpose()?;
+        let deployment = prepare(&setup.target, &setup.clock, Some((setup.builtin_issuer, setup.demo))).await?;
+        let services = Arc::new(services(&setup.target, &setup.clock, &deployment, setup.sources).await?);
+        // One to issue with, one for the doors to verify by.
+        let issuing = || setup.builtin_issuer.then(|| issuer(&deployment)).transpose();
+        let issuer = issuing()?;
+        let people = match &issuer {
+            Some(issuer) if setup.demo => explorer_people(&services, issuer, &setup.clock).await?,
+            _ => Vec::new(),
+        };
+        let state = http::State {
+            schema: graphql::schema(services.clone()),
+            services: services.clone(),
+            verifier: Arc::new(Verifier::new(issuing()?)),
+            clock: setup.clock,
+            metrics: Arc::new(Metrics::default()),
+            explorer: setup.graphiql.then_some(Explorer { people }),
+            allowed_origins: setup.allowed_origins,
+        };
+        let loops = worker::start(&services, setup.clockwork, &shutdown);
+        let door = tokio::spawn(http::serve(listener, state, shutdown.clone()));
+        Ok(App { address, services, issuer, shutdown, door, loops, _lock: lock })
+    }
+
+    /// Takes no new work, ends streams with a clear close, finishes the commits under way.
+    pub async fn stop(mut self) {
+        self.shutdown.trigger();
+        // A door that panicked has nothing left to finish.
+        let _ = (&mut self.door).await;
+        while self.loops.join_next().await.is_some() {}
+        self.services.stop().await;
+    }
+}
+
+/// `riskgate serve`.
+pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> {
+    if options.demo && !options.insecure && !config.listen.ip().is_loopback() {
+        return Err(format!(
+            "listen: in demo mode anybody who reaches {} is an administrator; listen on 127.0.0.1, or say --i-know-this-is-insecure",
+            config.listen
+        ));
+    }
+    let shutdown = Shutdown::on_signals().map_err(|error| format!("signals cannot be handled: {error}"))?;
+    let setup = Setup {
+        target: target(&config)?,
+        listen: config.listen,
+        clock: Clock::system(),
+        sources: None,
+        builtin_issuer: config.builtin_issuer.unwrap_or(options.demo),
+        demo: options.demo,
+        graphiql: config.web.graphiql.unwrap_or(options.demo),
+        allowed_origins: config.web.allowed_origins,
+        clockwork: true,
+    };
+    let (graphiql, database) = (setup.graphiql, setup.target.shown());
+    let app = App::start(setup, shutdown.clone()).await?;
+    match (&app.issuer, options.demo) {
+        (Some(issuer), true) => say(&demo::greeting(app.address, &database, issuer, &Clock::system(), graphiql))?,
+        _ => say(&format!("riskgate serves http://{}/graphql from {database}\n", app.address))?,
+    }
+    shutdown.requested().await;
+    app.stop().await;
+    Ok(())
+}
+
+/// `riskgate token`.
+pub async fn token(config: Config, name: String, ttl: Seconds) -> Result<(), String> {
+    let target = target(&config)?;
+    must_be_current(&target).await?;
+    let clock = Clock::system();
+    let store = Store::open(&target, clock.clone(), 1).await.map_err(|error| error.to_string())?;
+    let deployment = store.deployment().await.map_err(|error| error.to_string())?;
+    if !deployment.is_builtin_issuer {
+        return Err(
+            "the built-in token issuer is off; `serve` turns it on with --builtin-issuer, or in demo mode".to_owned()
+        );
+    }
+    let person = store.user_by_principal_name(&name).await.map_err(|error| error.to_string())?;
+    let person = person.ok_or_else(|| format!("{name}: nobody in the directory has this user principal name"))?;
+    let token = issuer(&deployment)?.issue(person.id, &person.user_principal_name, clock.now(), ttl);
+    say(&format!("{token}\n"))
+}
+
+/// `riskgate directory import`.
+pub async fn import(config: Config, file: PathBuf, options: ImportOptions) -> Result<(), String> {
+    let picture = read_picture(&file)?;
+    let (target, clock) = (target(&config)?, Clock::system());
+    let deployment = prepare(&target, &clock, None).await?;
+    let services = services(&target, &clock, &deployment, None).await?;
+    let outcome = services.import(&picture, options).await;
+    services.stop().await;
+    match outcome {
+        Ok(imported) => say(&told(&imported)),
+        Err(ImportError::Refused(why)) => Err(format!("{}: {why}", file.display())),
+        Err(ImportError::Fault(fault)) => Err(format!("the import was not committed: {fault:?}")),
+    }
+}
+
+fn told(imported: &Imported) -> String {
+    if !imported.is_changed {
+        return "nothing has changed\n".to_owned();
+    }
+    format!(
+        "people: {} new or changed, {} deleted; groups: {} new or changed, {} deleted\n",
+        imported.users_changed, imported.users_deleted, imported.groups_changed, imported.groups_deleted
+    )
+}
+
+fn read_picture(file: &Path) -> Result<crate::service::Picture, String> {
+    let opened = File::open(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    serde_json::from_reader(std::io::BufReader::new(opened)).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// `riskgate migrate`.
+pub async fn migrate(config: Config) -> Result<(), String> {
+    let target = target(&config)?;
+    found(&target, &Clock::system(), true).await?;
+    say(&format!("{} is up to date\n", target.shown()))
+}
+
+/// `riskgate audit verify`.
+pub async fn audit_verify(config: Config) -> Result<(), String> {
+    let target = target(&config)?;
+    must_be_current(&target).await?;
+    let store = Store::open(&target, Clock::system(), 1).await.map_err(|error| error.to_string())?;
+    match store.verify_log().await.map_err(|error| error.to_string())? {
+        Verdict::Holds(count) => say(&format!("{count} events hold\n")),
+        Verdict::Broken(position, why) => Err(format!("the event at position {position} {why}")),
+    }
+}
+
+/// `riskgate check`.
+pub async fn check(config: Config) -> Result<(), String> {
+    let target = target(&config)?;
+    say("configuration: good\n")?;
+    must_be_current(&target).await?;
+    let store = Store::open(&target, Clock::system(), 1).await.map_err(|error| error.to_string())?;
+    let head = store.head().await.map_err(|error| error.to_string())?;
+    let deployment = store.deployment().await.map_err(|error| error.to_string())?;
+    let issuer = if deployment.is_builtin_issuer { "on" } else { "off" };
+    say(&format!(
+        "database: {} is reachable and up to date, {} events, directory version {}\nbuilt-in issuer: {issuer}\n",
+        target.shown(),
+        head.position,
+        head.directory_version
+    ))
+}
+
+/// `riskgate schema`.
+pub fn schema() -> String {
+    graphql::sdl()
+}
+
+/// A closed pipe is nobody's fault: whoever read has read enough.
+fn say(text: &str) -> Result<(), String> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
+        _ => Ok(()),
+    }
+}
+
+fn target(config: &Config) -> Result<Target, String> {
+    Target::parse(&config.database_url.0).map_err(|error| error.to_string())
+}
+
+fn issuer(deployment: &deployment::Model) -> Result<Issuer, String> {
+    Issuer::new(&deployment.issuer_key, deployment.log_id)
+        .map_err(|_| "the installation's signing key cannot be used".to_owned())
+}
+
+/// A second server on one file would be a second writer that knows nothing of the first.
+fn lock_for_serving(file: &Path) -> Result<File, String> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".lock");
+    let path = PathBuf::from(name);
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(format!("{} is served by another process", file.display())),
+        Err(std::fs::TryLockError::Error(error)) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
+/// An error where the database is not there, not ours, or not up to date.
+async fn must_be_current(target: &Target) -> Result<(), String> {
+    if let Some(file) = &target.file
+        && !file.exists()
+    {
+        return Err(format!("{}: there is no such database", file.display()));
+    }
+    let connection = target.connect(1, Role::Write).await.map_err(|error| error.to_string())?;
+    let status = migration::status(&connection).await.map_err(|error| format!("{}: {error}", target.shown()))?;
+    // Nothing is pending on it; an error while closing changes nothing.
+    let _ = connection.close().await;
+    match status {
+        Status::Current => Ok(()),
+        other => Err(unusable(target, &other)),
+    }
+}
+
+fn unusable(target: &Target, status: &Status) -> String {
+    let shown = target.shown();
+    match status {
+        Status::Current => format!("{shown} is up to date"),
+        Status::Empty => format!("{shown} is empty; run `riskgate migrate` first"),
+        Status::Behind(steps) => format!("{shown} is {steps} steps behind; run `riskgate migrate` first"),
+        Status::Newer(step) => format!("{shown} is newer than this program: it has the step {step}"),
+        Status::Foreign => format!("{shown} holds tables that are not riskgate's"),
+    }
+}
+
+/// Makes a database fit for use, and returns its installation's row. PostgreSQL is migrated only by `migrate`.
+async fn found(target: &Target, clock: &Clock, may_migrate: bool) -> Result<deployment::Model, String> {
+    let said = |error: &dyn std::fmt::Display| format!("{}: {error}", target.shown());
+    let connection = target.connect(1, Role::Create).await.map_err(|error| error.to_string())?;
+    let status = migration::status(&connection).await.map_err(|error| said(&error))?;
+    match status {
+        Status::Current => {}
+        Status::Empty | Status::Behind(_) if may_migrate || target.db == Db::Sqlite => {
+            migration::migrate(&connection).await.map_err(|error| said(&error))?;
+        }
+        other => return Err(unusable(target, &other)),
+    }
+    let cursor_key = CursorKey::generate()?;
+    let founded = installation::found(target.db, &connection, new_key(), cursor_key, clock.now()).await;
+    let deployment = founded.map_err(|error| said(&error))?;
+    let _ = connection.close().await;
+    Ok(deployment)
+}
+
+/// The same for a server or a command; `served` says how it is served: with the built-in issuer, as the demo.
+async fn prepare(target: &Target, clock: &Clock, served: Option<(bool, bool)>) -> Result<deployment::Model, String> {
+    let mut deployment = found(target, clock, false).await?;
+    let Some((is_builtin_issuer, is_demo)) = served else { return Ok(deployment) };
+    let said = |error: &dyn std::fmt::Display| format!("{}: {error}", target.shown());
+    let connection = target.connect(1, Role::Write).await.map_err(|error| error.to_string())?;
+    if is_demo && !deployment.is_demo {
+        if installation::is_used(target.db, &connection).await.map_err(|error| said(&error))? {
+            return Err(format!("{} holds something else than a whole demo world", target.shown()));
+        }
+        demo::load(target, clock, &deployment).await?;
+    }
+    deployment.is_demo |= is_demo;
+    deployment.is_builtin_issuer = is_builtin_issuer;
+    installation::mark(target.db, &connection, deployment.is_builtin_issuer, deployment.is_demo)
+        .await
+        .map_err(|error| said(&error))?;
+    let _ = connection.close().await;
+    Ok(deployment)
+}
+
+/// The use cases over a database.
+pub(crate) async fn services(
+    target: &Target,
+    clock: &Clock,
+    deployment: &deployment::Model,
+    sources: Option<Sources>,
+) -> Result<Services, String> {
+    let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get() as u32);
+    let store = Store::open(target, clock.clone(), 2 * cores).await.map_err(|error| error.to_string())?;
+    let sources = sources.unwrap_or_else(|| Sources::built_in(&store, clock));
+    Ok(Services::new(store, clock.clone(), sources, CursorKey::new(deployment)?))
+}
+
+async fn explorer_people(services: &Services, issuer: &Issuer, clock: &Clock) -> Result<Vec<Person>, String> {
+    let mut people = Vec::new();
+    for person in demo::people() {
+        let actor = services.actor(person.id).await.map_err(|fault| format!("{fault:?}"))?;
+        // Who cannot sign in is not offered.
+        let Some(actor) = actor else { continue };
+        people.push(Person {
+            name: person.name,
+            role: actor.roles.iter().copied().map(DirectoryRole::as_str).collect::<Vec<_>>().join(", "),
+            token: issuer.issue(person.id, &person.upn, clock.now(), DEMO_TOKEN),
+            upn: person.upn,
+        });
+    }
+    Ok(people)
+}

@@ -1,0 +1,274 @@
+//! GraphQL over HTTP: POST and GET on `/graphql`, and the way to the WebSocket and the event stream from there.
+//!
+//! A request is judged in a fixed order, the cheap before the dear: method, `Accept`, token, headers of the body, the body, the document.
+//! Nothing of a body is read for somebody who is nobody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::parser::types::OperationType;
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequestParts, Query, Request, State, WebSocketUpgrade};
+use axum::http::header::{
+    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, UPGRADE,
+    WWW_AUTHENTICATE,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use serde::Deserialize;
+
+use super::accept::{Accepted, Form, negotiate};
+use super::answer::Answer;
+use super::operation::{self, Call, Operation};
+use super::{BODY_LIMIT, Door, cors, sse, ws};
+use crate::auth::{self, Claims, Denied};
+use crate::graphql::Session;
+
+/// For a body to arrive.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a request is not an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    Method,
+    Mutation,
+    Form,
+    Events,
+    Unauthenticated,
+    Unavailable,
+    ContentType,
+    ContentEncoding,
+    TooLarge,
+    TooSlow,
+    Batch,
+    Malformed,
+    NoQuery,
+    Origin,
+    Upgrade,
+}
+
+impl Refusal {
+    fn told(self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        const BAD: &str = "BAD_USER_INPUT";
+        match self {
+            Refusal::Method => (S::METHOD_NOT_ALLOWED, BAD, "Only GET and POST are served here."),
+            Refusal::Mutation => (S::METHOD_NOT_ALLOWED, BAD, "A mutation must be sent by POST."),
+            Refusal::Form => {
+                let text = "Accept application/json, application/graphql-response+json or text/event-stream.";
+                (S::NOT_ACCEPTABLE, BAD, text)
+            }
+            Refusal::Events => {
+                (S::NOT_ACCEPTABLE, BAD, "A subscription needs a WebSocket, or `Accept: text/event-stream`.")
+            }
+            Refusal::Unauthenticated => (S::UNAUTHORIZED, "UNAUTHENTICATED", "A valid bearer token is needed."),
+            Refusal::Unavailable => {
+                (S::SERVICE_UNAVAILABLE, "UNAVAILABLE", "The service is not available now. Try again.")
+            }
+            Refusal::ContentType => (S::UNSUPPORTED_MEDIA_TYPE, BAD, "The body must be application/json in UTF-8."),
+            Refusal::ContentEncoding => (S::UNSUPPORTED_MEDIA_TYPE, BAD, "The body must not be compressed."),
+            Refusal::TooLarge => (S::PAYLOAD_TOO_LARGE, BAD, "The body is larger than 256 KiB."),
+            Refusal::TooSlow => (S::REQUEST_TIMEOUT, BAD, "The body did not arrive in time."),
+            Refusal::Batch => (S::BAD_REQUEST, BAD, "Batches are not taken: send one operation."),
+            Refusal::Malformed => {
+                let text = "The request is no JSON object with `query`, `operationName`, `variables` and `extensions` of their types.";
+                (S::BAD_REQUEST, BAD, text)
+            }
+            Refusal::NoQuery => (S::BAD_REQUEST, BAD, "`query` is missing."),
+            Refusal::Origin => (S::FORBIDDEN, "FORBIDDEN", "Pages of this origin may not open a WebSocket."),
+            Refusal::Upgrade => (S::BAD_REQUEST, BAD, "The WebSocket handshake is not complete."),
+        }
+    }
+
+    fn answered(self, door: &Door, form: Form) -> Response {
+        let (status, code, message) = self.told();
+        let mut response = respond(status, form, &Answer::refused(code, message, &door.state.metrics));
+        let (name, value) = match self {
+            Refusal::Method => (ALLOW, "GET, POST"),
+            Refusal::Mutation => (ALLOW, "POST"),
+            Refusal::Unauthenticated => (WWW_AUTHENTICATE, "Bearer"),
+            Refusal::Unavailable => (RETRY_AFTER, "1"),
+            _ => return response,
+        };
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+    }
+}
+
+/// Every request on `/graphql`.
+pub(super) async fn handle(State(door): State<Arc<Door>>, request: Request) -> Response {
+    door.state.metrics.requests.add_one();
+    let (mut parts, body) = request.into_parts();
+    let origin = cors::listed(&door.state, &parts.headers);
+    let mut response = if is_upgrade(&parts) {
+        upgrade(&door, &mut parts).await
+    } else if parts.method == Method::OPTIONS && origin.is_some() {
+        cors::preflight()
+    } else {
+        call(&door, parts, body).await
+    };
+    if let Some(origin) = origin {
+        cors::allow(&mut response, origin);
+    }
+    response
+}
+
+fn is_upgrade(parts: &Parts) -> bool {
+    let names = |header, word: &str| {
+        let lines = parts.headers.get_all(header).iter().filter_map(|line| line.to_str().ok());
+        lines.flat_map(|line| line.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
+    };
+    parts.method == Method::GET && names(UPGRADE, "websocket") && names(CONNECTION, "upgrade")
+}
+
+async fn upgrade(door: &Arc<Door>, parts: &mut Parts) -> Response {
+    if !cors::may_open_socket(&door.state, &parts.headers) {
+        return Refusal::Origin.answered(door, Form::Json);
+    }
+    match WebSocketUpgrade::from_request_parts(parts, &()).await {
+        Ok(upgrade) => ws::accept(Arc::clone(door), upgrade),
+        Err(_) => Refusal::Upgrade.answered(door, Form::Json),
+    }
+}
+
+async fn call(door: &Arc<Door>, parts: Parts, body: Body) -> Response {
+    if parts.method != Method::GET && parts.method != Method::POST {
+        return Refusal::Method.answered(door, Form::Json);
+    }
+    let Some(accepted) = negotiate(&parts.headers) else { return Refusal::Form.answered(door, Form::Json) };
+    match run(door, parts, body, accepted).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.answered(door, accepted.plain()),
+    }
+}
+
+async fn run(door: &Arc<Door>, parts: Parts, body: Body, accepted: Accepted) -> Result<Response, Refusal> {
+    let (session, claims) = admit(door, &parts.headers).await?;
+    let is_get = parts.method == Method::GET;
+    let call = if is_get { from_query(&parts)? } else { from_body(&parts.headers, body).await? };
+    if call.is_empty() {
+        return Err(Refusal::NoQuery);
+    }
+    let operation = match Operation::read(call, &door.state.metrics) {
+        Ok(operation) => operation,
+        Err(answer) if accepted.best == Form::Events => return Ok(sse::refuse(answer)),
+        Err(answer) => return Ok(respond(status(&answer, accepted.best), accepted.best, &answer)),
+    };
+    match operation.kind {
+        OperationType::Mutation if is_get => return Err(Refusal::Mutation),
+        OperationType::Subscription if !accepted.takes_events => return Err(Refusal::Events),
+        OperationType::Query | OperationType::Mutation if accepted.best != Form::Events => {}
+        _ => return Ok(sse::stream(Arc::clone(door), operation, session, claims)),
+    }
+    let answer = Box::pin(operation::execute(&door.state, operation, session)).await;
+    Ok(respond(status(&answer, accepted.best), accepted.best, &answer))
+}
+
+/// Who the `Authorization` header names.
+async fn admit(door: &Door, headers: &HeaderMap) -> Result<(Session, Claims), Refusal> {
+    let state = &door.state;
+    let now = state.clock.now();
+    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = header.and_then(auth::bearer).ok_or(Refusal::Unauthenticated)?;
+    let claims = state.verifier.verify(token, now).map_err(|fault| {
+        tracing::debug!(%fault, "a token was refused");
+        Refusal::Unauthenticated
+    })?;
+    match auth::admit(&state.services, claims, now).await {
+        Ok(actor) => Ok((Session::new(actor, claims.expires_at), claims)),
+        Err(Denied::Token(_) | Denied::Nobody) => Err(Refusal::Unauthenticated),
+        Err(Denied::Fault(fault)) => {
+            tracing::warn!(?fault, "who somebody is could not be found out");
+            Err(Refusal::Unavailable)
+        }
+    }
+}
+
+/// The parameters of a GET, all of them text.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Parameters {
+    query: Option<String>,
+    operation_name: Option<String>,
+    variables: Option<String>,
+    extensions: Option<String>,
+}
+
+fn from_query(parts: &Parts) -> Result<Call, Refusal> {
+    fn json<T: for<'a> Deserialize<'a>>(text: Option<String>) -> Result<Option<T>, Refusal> {
+        given(text).map_or(Ok(None), |text| serde_json::from_str(&text).map_err(|_| Refusal::Malformed))
+    }
+    /// An empty parameter is one that was not given.
+    fn given(text: Option<String>) -> Option<String> {
+        text.filter(|text| !text.is_empty())
+    }
+    let Query(parameters) = Query::<Parameters>::try_from_uri(&parts.uri).map_err(|_| Refusal::Malformed)?;
+    Ok(Call {
+        query: given(parameters.query),
+        operation_name: given(parameters.operation_name),
+        variables: json(parameters.variables)?,
+        extensions: json(parameters.extensions)?,
+    })
+}
+
+async fn from_body(headers: &HeaderMap, body: Body) -> Result<Call, Refusal> {
+    if !is_json(headers) {
+        return Err(Refusal::ContentType);
+    }
+    if headers.get(CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(Refusal::ContentEncoding);
+    }
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > BODY_LIMIT as u64) {
+        return Err(Refusal::TooLarge);
+    }
+    let bytes = tokio::time::timeout(BODY_PATIENCE, gather(body)).await.map_err(|_| Refusal::TooSlow)??;
+    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        // serde would also take the members of an object from an array.
+        Some(b'[') => Err(Refusal::Batch),
+        Some(b'{') => serde_json::from_slice(&bytes).map_err(|_| Refusal::Malformed),
+        _ => Err(Refusal::Malformed),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(text) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let mut parts = text.split(';').map(str::trim);
+    let is_utf8 = |part: &str| match part.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    };
+    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) && parts.all(is_utf8)
+}
+
+async fn gather(body: Body) -> Result<Vec<u8>, Refusal> {
+    let mut chunks = body.into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk: Bytes = chunk.map_err(|_| Refusal::Malformed)?;
+        if bytes.len() + chunk.len() > BODY_LIMIT {
+            return Err(Refusal::TooLarge);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// `application/json` says whether the request arrived, the other form whether execution began.
+fn status(answer: &Answer, form: Form) -> StatusCode {
+    if answer.has_begun() || form != Form::GraphQl { StatusCode::OK } else { StatusCode::BAD_REQUEST }
+}
+
+fn respond(status: StatusCode, form: Form, answer: &Answer) -> Response {
+    match serde_json::to_vec(answer) {
+        Ok(body) => (status, [(CONTENT_TYPE, form.content_type())], body).into_response(),
+        Err(fault) => {
+            tracing::error!(%fault, "an answer could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What orchestrators and monitors ask. Nobody needs a token here, so nothing is told that is not harmless.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+
+use super::Door;
+
+/// How long the database may take to say that it is well.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The process runs.
+pub(super) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// Requests can be served: the database answers, and nobody has asked to stop.
+pub(super) async fn ready(State(door): State<Arc<Door>>) -> (StatusCode, &'static str) {
+    if door.shutdown.is_requested() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+    }
+    let why = match tokio::time::timeout(PATIENCE, door.state.services.readiness()).await {
+        Ok(Ok(())) => return (StatusCode::OK, "ok\n"),
+        Ok(Err(why)) => why,
+        Err(_) => "the database does not answer in time".to_owned(),
+    };
+    tracing::warn!(why, "not ready");
+    (StatusCode::SERVICE_UNAVAILABLE, "the database cannot be used\n")
+}
+
+/// The numbers.
+pub(super) async fn metrics(State(door): State<Arc<Door>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], door.state.metrics.render())
+}

@@ -1,0 +1,452 @@
+//! GraphQL over WebSocket, in the sub-protocol graphql-transport-ws and no other.
+//!
+//! What must stay true: one task a socket and none an operation; nothing is queued. The next result of an operation is worked on when the
+//! last message has been written, so a client that reads slowly slows its own operations and holds no memory but one message. Ten
+//! thousand idle subscribers must be cheap: buffers are small, and what only a beginning or an end needs is boxed and gone.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::WebSocketUpgrade;
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::response::Response;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_stream::StreamMap;
+
+use super::answer::Answer;
+use super::operation::{self, Call, Operation, Step};
+use super::{BODY_LIMIT, Door, State, until};
+use crate::auth::{self, Claims, Denied};
+use crate::graphql::Session;
+use crate::lifecycle::Hold;
+
+const PROTOCOL: &str = "graphql-transport-ws";
+
+/// For `connection_init` to arrive.
+const INIT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two pings of ours.
+const PING: Duration = Duration::from_secs(25);
+
+/// Without any frame for so long the client is taken for gone.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// How long a client may take no bytes.
+const SLOW: Duration = Duration::from_secs(30);
+
+/// For the client to answer our close, so that it has read the reason before the connection is gone.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What a socket reads at a time, in bytes: the library's 128 KiB would be what an idle subscriber costs.
+const READ_BUFFER: usize = 1024;
+
+/// Operations that one socket runs at a time.
+const OPERATIONS_LIMIT: usize = 100;
+
+/// The longest reason that a close frame can carry, in bytes.
+const REASON_LIMIT: usize = 123;
+
+/// Answers the handshake; the socket then lives in a task of its own.
+pub(super) fn accept(door: Arc<Door>, upgrade: WebSocketUpgrade) -> Response {
+    let hold = door.shutdown.hold();
+    upgrade
+        .protocols([PROTOCOL])
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_message_size(BODY_LIMIT)
+        .max_frame_size(BODY_LIMIT)
+        .on_upgrade(move |socket| Socket::new(door, socket, hold).run())
+}
+
+/// Why a socket ends.
+enum End {
+    /// The client has left.
+    Gone,
+    /// We close it.
+    Close(u16, Cow<'static, str>),
+}
+
+impl End {
+    fn close(code: u16, reason: &'static str) -> End {
+        End::Close(code, Cow::Borrowed(reason))
+    }
+
+    fn invalid() -> End {
+        End::close(4400, "Invalid message")
+    }
+
+    fn forbidden() -> End {
+        End::close(4403, "Forbidden")
+    }
+
+    fn stopping() -> End {
+        End::close(1001, "Going away")
+    }
+
+    fn duplicate(id: &str) -> End {
+        let mut reason = format!("Subscriber for {id} already exists");
+        let end = (0..=REASON_LIMIT).rev().find(|end| reason.is_char_boundary(*end)).unwrap_or_default();
+        reason.truncate(end);
+        End::Close(4409, Cow::Owned(reason))
+    }
+}
+
+/// A message of the client.
+#[derive(Deserialize)]
+struct Frame {
+    #[serde(rename = "type")]
+    kind: Kind,
+    id: Option<String>,
+    payload: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    ConnectionInit,
+    Ping,
+    Pong,
+    Subscribe,
+    Complete,
+}
+
+impl Frame {
+    /// The frame of a message; None where the message is none of the protocol's.
+    fn read(message: Option<Result<Message, axum::Error>>) -> Result<Option<Frame>, End> {
+        let text = match message {
+            None | Some(Ok(Message::Close(_))) => return Err(End::Gone),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(None),
+            // Also what breaks the framing or is too large.
+            Some(Ok(Message::Binary(_)) | Err(_)) => return Err(End::invalid()),
+            Some(Ok(Message::Text(text))) => text,
+        };
+        if !text.trim_start().starts_with('{') {
+            return Err(End::invalid());
+        }
+        serde_json::from_str(&text).map(Some).map_err(|_| End::invalid())
+    }
+
+    fn id(&mut self) -> Result<String, End> {
+        self.id.take().filter(|id| !id.is_empty()).ok_or_else(End::invalid)
+    }
+
+    fn object(&self) -> Result<Option<&serde_json::Map<String, serde_json::Value>>, End> {
+        match &self.payload {
+            None => Ok(None),
+            Some(serde_json::Value::Object(members)) => Ok(Some(members)),
+            Some(_) => Err(End::invalid()),
+        }
+    }
+
+    /// The token of a `connection_init`, whose payload has the header's name as a key.
+    fn token(&self) -> Result<Option<&str>, End> {
+        let members = self.object()?.into_iter().flatten();
+        let header = members.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        Ok(header.and_then(|(_, value)| auth::bearer(value.as_str()?)))
+    }
+}
+
+/// A message of ours.
+#[derive(Serialize)]
+struct Reply<'a, P> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<P>,
+}
+
+struct Socket {
+    door: Arc<Door>,
+    socket: WebSocket,
+    operations: StreamMap<String, BoxStream<'static, Step>>,
+    last_frame: Instant,
+    next_ping: Instant,
+    _hold: Hold,
+}
+
+impl Socket {
+    fn new(door: Arc<Door>, socket: WebSocket, hold: Hold) -> Socket {
+        door.state.metrics.sockets.add(1);
+        let now = Instant::now();
+        Socket { door, socket, operations: StreamMap::new(), last_frame: now, next_ping: now + PING, _hold: hold }
+    }
+
+    async fn run(mut self) {
+        let end = if self.socket.protocol().is_some_and(|protocol| protocol == PROTOCOL) {
+            match Box::pin(self.initialise()).await {
+                Ok(claims) => {
+                    let Err(end) = self.serve(claims).await;
+                    end
+                }
+                Err(end) => end,
+            }
+        } else {
+            End::close(4406, "Subprotocol not acceptable")
+        };
+        self.operations.clear();
+        if let End::Close(code, reason) = end {
+            Box::pin(self.close(code, reason)).await;
+        }
+    }
+
+    /// Waits for `connection_init` with a good token, and acknowledges it.
+    async fn initialise(&mut self) -> Result<Claims, End> {
+        let late = || End::close(4408, "Connection initialisation timeout");
+        let deadline = Instant::now() + INIT_PATIENCE;
+        loop {
+            // A client that never stops pinging would never let the time-out have its turn.
+            if Instant::now() >= deadline {
+                return Err(late());
+            }
+            let door = Arc::clone(&self.door);
+            let message = tokio::select! {
+                biased;
+                () = door.shutdown.requested() => return Err(End::stopping()),
+                message = timeout_at(deadline, self.socket.recv()) => message.map_err(|_| late())?,
+            };
+            self.last_frame = Instant::now();
+            let Some(frame) = Frame::read(message)? else { continue };
+            match frame.kind {
+                Kind::ConnectionInit => {
+                    let claims = authenticate(&door.state, frame.token()?).await?;
+                    self.reply::<()>("connection_ack", None, None).await?;
+                    return Ok(claims);
+                }
+                Kind::Subscribe => return Err(End::close(4401, "Unauthorized")),
+                Kind::Ping => self.pong(frame).await?,
+                Kind::Pong | Kind::Complete => {}
+            }
+        }
+    }
+
+    /// Runs operations until something ends the socket.
+    async fn serve(&mut self, claims: Claims) -> Result<Infallible, End> {
+        let door = Arc::clone(&self.door);
+        let mut stop = pin!(door.shutdown.requested());
+        let mut expiry = pin!(until(&door.state.clock, claims.expires_at));
+        let mut alarm = pin!(sleep_until(self.next_alarm()));
+        loop {
+            // Reading comes before results, so that a `complete` is heard however much an operation has to say.
+            tokio::select! {
+                biased;
+                () = &mut stop => return Err(End::stopping()),
+                () = &mut expiry => return Err(Box::pin(self.expire()).await),
+                message = self.socket.recv() => {
+                    self.last_frame = Instant::now();
+                    if let Some(frame) = Frame::read(message)? {
+                        Box::pin(self.take(frame, claims)).await?;
+                    }
+                }
+                Some((id, step)) = self.operations.next(), if !self.operations.is_empty() => Box::pin(self.tell(&id, step)).await?,
+                () = &mut alarm => {
+                    Box::pin(self.beat()).await?;
+                    alarm.as_mut().reset(self.next_alarm());
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, mut frame: Frame, claims: Claims) -> Result<(), End> {
+        match frame.kind {
+            Kind::ConnectionInit => Err(End::close(4429, "Too many initialisation requests")),
+            Kind::Ping => self.pong(frame).await,
+            Kind::Pong => Ok(()),
+            Kind::Complete => {
+                self.operations.remove(&frame.id()?);
+                Ok(())
+            }
+            Kind::Subscribe => {
+                let id = frame.id()?;
+                frame.object()?.ok_or_else(End::invalid)?;
+                let call: Call =
+                    serde_json::from_value(frame.payload.unwrap_or_default()).map_err(|_| End::invalid())?;
+                if call.is_empty() {
+                    return Err(End::invalid());
+                }
+                if self.operations.contains_key(&id) {
+                    return Err(End::duplicate(&id));
+                }
+                if self.operations.len() >= OPERATIONS_LIMIT {
+                    let text = format!("A socket runs at most {OPERATIONS_LIMIT} operations at a time.");
+                    let answer = Answer::refused("LIMIT_EXCEEDED", text, &self.door.state.metrics);
+                    return self.reply("error", Some(&id), Some(&answer.errors)).await;
+                }
+                self.operations.insert(id, start(Arc::clone(&self.door), claims, call));
+                Ok(())
+            }
+        }
+    }
+
+    async fn tell(&mut self, id: &str, step: Step) -> Result<(), End> {
+        match step {
+            Step::Next(answer) => self.reply("next", Some(id), Some(&answer)).await,
+            Step::Fail(answer) => {
+                self.operations.remove(id);
+                self.reply("error", Some(id), Some(&answer.errors)).await
+            }
+            Step::Done => {
+                self.operations.remove(id);
+                self.reply::<()>("complete", Some(id), None).await
+            }
+        }
+    }
+
+    async fn pong(&mut self, frame: Frame) -> Result<(), End> {
+        frame.object()?;
+        self.reply("pong", None, frame.payload.as_ref()).await
+    }
+
+    /// The token has ended: every operation is told, then the socket closes.
+    async fn expire(&mut self) -> End {
+        let ids: Vec<String> = self.operations.keys().cloned().collect();
+        self.operations.clear();
+        for id in ids {
+            let answer = Answer::unauthenticated(&self.door.state.metrics);
+            if let Err(end) = self.reply("error", Some(&id), Some(&answer.errors)).await {
+                return end;
+            }
+        }
+        End::forbidden()
+    }
+
+    fn next_alarm(&self) -> Instant {
+        self.next_ping.min(self.last_frame + SILENCE)
+    }
+
+    async fn beat(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        if now >= self.last_frame + SILENCE {
+            return Err(End::close(1013, "Nothing heard for 60 seconds"));
+        }
+        if now >= self.next_ping {
+            self.next_ping = now + PING;
+            self.send(Message::Ping(Bytes::new())).await?;
+        }
+        Ok(())
+    }
+
+    async fn reply<P: Serialize>(
+        &mut self,
+        kind: &'static str,
+        id: Option<&str>,
+        payload: Option<P>,
+    ) -> Result<(), End> {
+        let text = serde_json::to_string(&Reply { kind, id, payload }).map_err(|fault| {
+            tracing::error!(%fault, "an answer could not be written");
+            End::close(1011, "Internal error")
+        })?;
+        self.send(Message::Text(text.into())).await
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), End> {
+        let metrics = &self.door.state.metrics;
+        tokio::select! {
+            biased;
+            () = self.door.shutdown.requested() => Err(End::stopping()),
+            sent = timeout(SLOW, self.socket.send(message)) => match sent {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) => Err(End::Gone),
+                Err(_) => {
+                    metrics.slow_clients.add_one();
+                    Err(End::close(1013, "Slow client: no bytes taken for 30 seconds"))
+                }
+            },
+        }
+    }
+
+    /// Says why, and waits a moment for the client's answer: a connection that is dropped with bytes unread loses the reason.
+    async fn close(&mut self, code: u16, reason: Cow<'static, str>) {
+        let frame = CloseFrame { code, reason: reason.as_ref().into() };
+        let farewell = async {
+            if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
+                while let Some(Ok(_)) = self.socket.recv().await {}
+            }
+        };
+        // Who does not answer is left all the same.
+        let _ = timeout(FAREWELL, farewell).await;
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.door.state.metrics.sockets.add(-1);
+    }
+}
+
+/// Whom the token names, if they are somebody.
+async fn authenticate(state: &State, token: Option<&str>) -> Result<Claims, End> {
+    let now = state.clock.now();
+    let claims = state.verifier.verify(token.ok_or_else(End::forbidden)?, now).map_err(|fault| {
+        tracing::debug!(%fault, "a token was refused");
+        End::forbidden()
+    })?;
+    match auth::admit(&state.services, claims, now).await {
+        Ok(_) => Ok(claims),
+        Err(Denied::Token(_) | Denied::Nobody) => Err(End::forbidden()),
+        Err(Denied::Fault(fault)) => {
+            tracing::warn!(?fault, "who somebody is could not be found out");
+            Err(End::close(1013, "Try again later"))
+        }
+    }
+}
+
+/// An operation of a socket. Who asks is looked up when it starts, not when the socket opened; once it runs, nothing is kept of the start.
+fn start(door: Arc<Door>, claims: Claims, call: Call) -> BoxStream<'static, Step> {
+    let begin = async move {
+        let metrics = &door.state.metrics;
+        let actor = match auth::admit(&door.state.services, claims, door.state.clock.now()).await {
+            Ok(actor) => actor,
+            Err(Denied::Token(_) | Denied::Nobody) => return fail(Answer::unauthenticated(metrics)),
+            Err(Denied::Fault(fault)) => {
+                tracing::warn!(?fault, "who somebody is could not be found out");
+                return fail(Answer::unavailable(metrics));
+            }
+        };
+        match Operation::read(call, metrics) {
+            Ok(operation) => {
+                let session = Session::new(actor, claims.expires_at);
+                operation::stream(Arc::clone(&door), operation, session)
+            }
+            Err(answer) => fail(answer),
+        }
+    };
+    stream::once(Box::pin(begin)).flatten().boxed()
+}
+
+fn fail(answer: Answer) -> BoxStream<'static, Step> {
+    stream::once(async { Step::Fail(answer) }).boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_a_duplicate_fits_into_a_close_frame() {
+        for id in ["1".to_owned(), "ä".repeat(300), "x".repeat(300)] {
+            let End::Close(code, reason) = End::duplicate(&id) else { panic!("no close") };
+            assert_eq!(code, 4409);
+            assert!(reason.len() <= REASON_LIMIT && reason.starts_with("Subscriber for "));
+        }
+    }
+
+    #[test]
+    fn the_token_is_found_whatever_the_case_of_its_key() {
+        for key in ["Authorization", "authorization", "AUTHORIZATION"] {
+            let text = format!(r#"{{"type": "connection_init", "payload": {{"x": 1, "{key}": "Bearer abc"}}}}"#);
+            let frame: Frame = serde_json::from_str(&text).unwrap();
+            assert_eq!(frame.token().ok().flatten(), Some("abc"));
+        }
+        let frame: Frame = serde_json::from_str(r#"{"type": "connection_init"}"#).unwrap();
+        assert_eq!(frame.token().ok(), Some(None));
+    }
+}

@@ -1,0 +1,225 @@
+//! What the program says about itself: the log on stderr, and numbers for Prometheus.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// The environment variable that filters the log.
+pub const FILTER_VARIABLE: &str = "RISKGATE_LOG";
+
+const DEFAULT_FILTER: &str = "info,sqlx=warn";
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts the log. Further calls change nothing, so that tests of one process may all call it.
+///
+/// # Errors
+/// Where `RISKGATE_LOG` does not parse.
+pub fn init(format: LogFormat) -> Result<(), String> {
+    static STARTED: OnceLock<()> = OnceLock::new();
+    let filter = match std::env::var(FILTER_VARIABLE) {
+        Ok(text) if !text.is_empty() => {
+            EnvFilter::try_new(&text).map_err(|fault| format!("{FILTER_VARIABLE}: {fault}"))?
+        }
+        _ => EnvFilter::new(DEFAULT_FILTER),
+    };
+    STARTED.get_or_init(|| {
+        let registry = tracing_subscriber::registry().with(filter);
+        let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        // Fails only where the process already has a log of its own, which then stays.
+        let _ = match format {
+            LogFormat::Text => registry.with(layer.with_ansi(std::io::stderr().is_terminal())).try_init(),
+            LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+        };
+        std::panic::set_hook(Box::new(|panic| {
+            let message = panic.payload_as_str().unwrap_or("no message");
+            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(place, message, "panic");
+        }));
+    });
+    Ok(())
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// One more.
+    pub fn add_one(&self) {
+        self.add(1);
+    }
+
+    /// So many more.
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// How many so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicI64);
+
+impl Gauge {
+    /// Puts it there.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Moves it by so much.
+    pub fn add(&self, change: i64) {
+        self.0.fetch_add(change, Ordering::Relaxed);
+    }
+
+    /// Where it stands.
+    pub fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The codes of `extensions.code`, in the order of [`Metrics::errors`].
+pub const ERROR_CODES: [&str; 11] = [
+    "UNAUTHENTICATED",
+    "FORBIDDEN",
+    "BAD_USER_INPUT",
+    "NOT_FOUND",
+    "CURSOR_EXPIRED",
+    "CONFLICT",
+    "LIMIT_EXCEEDED",
+    "UNAVAILABLE",
+    "TIMEOUT",
+    "INTERNAL",
+    "PERSISTED_QUERY_NOT_SUPPORTED",
+];
+
+/// Every number of one process, shared by `Arc`. A new one is a field here and a line in [`Metrics::render`].
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// HTTP requests on `/graphql`, WebSocket upgrades included.
+    pub requests: Counter,
+    /// GraphQL operations begun, over every transport.
+    pub operations: Counter,
+    /// GraphQL errors answered, by code: see [`ERROR_CODES`].
+    pub errors: [Counter; ERROR_CODES.len()],
+    /// Panics caught in resolvers.
+    pub panics: Counter,
+    /// Open WebSockets.
+    pub sockets: Gauge,
+    /// Running subscriptions, over every transport.
+    pub subscriptions: Gauge,
+    /// Clients cut off because they did not take bytes.
+    pub slow_clients: Counter,
+    /// Plans committed.
+    pub commits: Counter,
+    /// Groups of plans committed: one transaction each.
+    pub commit_groups: Counter,
+    /// The highest position of the event log that this instance has seen.
+    pub log_head: Gauge,
+    /// How old the newest event was when this instance saw it, in milliseconds.
+    pub log_lag_milliseconds: Gauge,
+}
+
+impl Metrics {
+    /// Counts an error under its code; one that is unknown counts as INTERNAL.
+    pub fn count_error(&self, code: &str) {
+        let place = |code| ERROR_CODES.iter().position(|known| *known == code);
+        if let Some(counter) = place(code).or_else(|| place("INTERNAL")).and_then(|at| self.errors.get(at)) {
+            counter.add_one();
+        }
+    }
+
+    /// All of it in Prometheus' text format.
+    pub fn render(&self) -> String {
+        let mut text = Exposition(String::with_capacity(4096));
+        text.counter("riskgate_http_requests_total", "HTTP requests on /graphql.", &self.requests);
+        text.counter("riskgate_operations_total", "GraphQL operations begun.", &self.operations);
+        text.head("riskgate_errors_total", "GraphQL errors answered, by code.", "counter");
+        for (code, counter) in ERROR_CODES.iter().zip(&self.errors) {
+            text.sample(&format!("riskgate_errors_total{{code=\"{code}\"}}"), counter.get());
+        }
+        text.counter("riskgate_panics_total", "Panics caught in resolvers.", &self.panics);
+        text.gauge("riskgate_websockets", "Open WebSockets.", &self.sockets);
+        text.gauge("riskgate_subscriptions", "Running subscriptions.", &self.subscriptions);
+        text.counter("riskgate_slow_clients_total", "Clients cut off for not taking bytes.", &self.slow_clients);
+        text.counter("riskgate_commits_total", "Plans committed.", &self.commits);
+        text.counter("riskgate_commit_groups_total", "Groups of plans committed.", &self.commit_groups);
+        text.gauge("riskgate_log_head_position", "Highest position of the event log seen.", &self.log_head);
+        text.gauge(
+            "riskgate_log_lag_milliseconds",
+            "Age of the newest event when it was seen.",
+            &self.log_lag_milliseconds,
+        );
+        text.0
+    }
+}
+
+/// Prometheus' text format, as it grows.
+struct Exposition(String);
+
+impl Exposition {
+    fn head(&mut self, name: &str, help: &str, kind: &str) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, value: impl std::fmt::Display) {
+        let _ = writeln!(self.0, "{name} {value}");
+    }
+
+    fn counter(&mut self, name: &str, help: &str, counter: &Counter) {
+        self.head(name, help, "counter");
+        self.sample(name, counter.get());
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, gauge: &Gauge) {
+        self.head(name, help, "gauge");
+        self.sample(name, gauge.get());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_rendered_with_their_type() {
+        let metrics = Metrics::default();
+        metrics.requests.add(3);
+        metrics.sockets.add(2);
+        metrics.sockets.add(-1);
+        metrics.count_error("FORBIDDEN");
+        metrics.count_error("no such code");
+        let text = metrics.render();
+        for line in [
+            "# TYPE riskgate_http_requests_total counter",
+            "riskgate_http_requests_total 3",
+            "# TYPE riskgate_websockets gauge",
+            "riskgate_websockets 1",
+            "riskgate_errors_total{code=\"FORBIDDEN\"} 1",
+            "riskgate_errors_total{code=\"INTERNAL\"} 1",
+            "riskgate_errors_total{code=\"TIMEOUT\"} 0",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line} in\n{text}");
+        }
+        let named = |prefix: &str| text.lines().filter(|line| line.starts_with(prefix)).count();
+        assert_eq!(named("# HELP"), named("# TYPE"));
+    }
+}

@@ -1,0 +1,74 @@
+//! CLOCK: the loops of one instance, and nothing but loops. Each ends with the server; each goes on after an error.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use crate::lifecycle::Shutdown;
+use crate::service::Services;
+
+/// Longest time between two looks at what is due.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Starts the loops that every instance runs; `clockwork` leaves out what is due by the clock where it is false.
+pub fn start(services: &Arc<Services>, clockwork: bool, shutdown: &Shutdown) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let follower = services.follower();
+    run(&mut tasks, shutdown, async move { follower.run().await });
+    run(&mut tasks, shutdown, exchange_notices(services.clone()));
+    if clockwork {
+        run(&mut tasks, shutdown, run_due(services.clone()));
+    }
+    tasks
+}
+
+fn run(tasks: &mut JoinSet<()>, shutdown: &Shutdown, work: impl Future<Output = ()> + Send + 'static) {
+    let shutdown = shutdown.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = shutdown.requested() => {}
+            () = work => {}
+        }
+    });
+}
+
+/// Deadlines, escalations, ends of assignments: as soon as they are due, and once a second in any case.
+async fn run_due(services: Arc<Services>) {
+    loop {
+        let wait = match services.run_due().await {
+            Ok(0) => until_due(&services).await,
+            Ok(moves) => {
+                info!(moves, "the clockwork moved requests on");
+                until_due(&services).await
+            }
+            Err(fault) => {
+                warn!(?fault, "the clockwork cannot run now");
+                TICK
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+async fn until_due(services: &Services) -> Duration {
+    match services.next_due().await {
+        Ok(Some(due)) => {
+            let micros = u64::try_from(due.0 - services.now().0).unwrap_or(0);
+            // Not at once again: what is due and was not moved belongs to somebody else for the moment.
+            Duration::from_micros(micros).clamp(Duration::from_millis(20), TICK)
+        }
+        Ok(None) | Err(_) => TICK,
+    }
+}
+
+/// Keeps the exchange of notices with other instances going.
+async fn exchange_notices(services: Arc<Services>) {
+    loop {
+        if let Err(fault) = services.exchange_notices().await {
+            warn!(?fault, "notices between instances are interrupted; the poll goes on");
+        }
+        tokio::time::sleep(TICK).await;
+    }
+}

@@ -1,0 +1,184 @@
+//! House rules: what stands where, and what the documents say of the code.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use riskgate::domain::event::EventKind;
+use riskgate::domain::refusal::Code;
+use syn::visit::Visit;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// What each floor may import of ours. Floors that are not named here may import everything.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("domain", &["domain"]),
+    ("store", &["store", "domain", "clock"]),
+    ("service", &["service", "domain", "store", "clock"]),
+    ("auth", &["auth", "service", "domain", "clock"]),
+    ("graphql", &["graphql", "service", "domain", "clock"]),
+    ("http", &["http", "graphql", "auth", "service", "clock", "lifecycle", "telemetry"]),
+    ("worker", &["worker", "service", "lifecycle", "telemetry"]),
+    ("config", &["config", "telemetry"]),
+    ("clock", &[]),
+    ("lifecycle", &[]),
+    ("telemetry", &[]),
+];
+
+/// Crates that a floor must not name.
+const MAY_NOT_NAME: &[(&str, &[&str])] = &[
+    ("domain", &["sea_orm", "tokio", "async_graphql", "axum", "futures_util"]),
+    ("store", &["async_graphql", "axum"]),
+    ("service", &["sea_orm", "async_graphql", "axum"]),
+    ("graphql", &["sea_orm", "axum"]),
+    ("http", &["sea_orm"]),
+    ("worker", &["sea_orm", "async_graphql", "axum"]),
+];
+
+struct Roots(Vec<(String, Option<String>, usize)>);
+
+impl Roots {
+    fn push(&mut self, first: &syn::Ident, second: Option<&syn::Ident>) {
+        self.0.push((first.to_string(), second.map(ToString::to_string), first.span().start().line));
+    }
+}
+
+impl<'ast> Visit<'ast> for Roots {
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        if let syn::UseTree::Path(path) = &item.tree {
+            let mut seconds = Vec::new();
+            match &*path.tree {
+                syn::UseTree::Path(inner) => seconds.push(&inner.ident),
+                syn::UseTree::Name(inner) => seconds.push(&inner.ident),
+                syn::UseTree::Group(group) => seconds.extend(group.items.iter().filter_map(|tree| match tree {
+                    syn::UseTree::Path(inner) => Some(&inner.ident),
+                    syn::UseTree::Name(inner) => Some(&inner.ident),
+                    _ => None,
+                })),
+                _ => {}
+            }
+            for second in seconds {
+                self.push(&path.ident, Some(second));
+            }
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let mut segments = path.segments.iter();
+        if let Some(first) = segments.next() {
+            self.push(&first.ident, segments.next().map(|segment| &segment.ident));
+        }
+        syn::visit::visit_path(self, path);
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        // Tests of a file may use what they need.
+        let is_test = item.attrs.iter().any(|attribute| {
+            attribute.path().is_ident("cfg") && attribute.parse_args::<syn::Ident>().is_ok_and(|name| name == "test")
+        });
+        if !is_test {
+            syn::visit::visit_item_mod(self, item);
+        }
+    }
+}
+
+#[test]
+fn every_floor_imports_only_what_it_may() {
+    let src = root().join("src");
+    let mut offences = Vec::new();
+    for file in rust_files(&src) {
+        let relative = file.strip_prefix(&src).expect("below src");
+        let floor = relative.iter().next().expect("a name").to_string_lossy().trim_end_matches(".rs").to_owned();
+        let allowed = MAY_IMPORT.iter().find(|(name, _)| *name == floor).map(|(_, allowed)| *allowed);
+        let banned = MAY_NOT_NAME.iter().find(|(name, _)| *name == floor).map_or(&[][..], |(_, banned)| *banned);
+        let parsed = syn::parse_file(&std::fs::read_to_string(&file).expect("a file")).expect("Rust");
+        let mut roots = Roots(Vec::new());
+        roots.visit_file(&parsed);
+        for (first, second, line) in roots.0 {
+            let is_offence = match (first.as_str(), &second, allowed) {
+                ("crate", Some(second), Some(allowed)) => !allowed.contains(&second.as_str()),
+                _ => banned.contains(&first.as_str()),
+            };
+            if is_offence {
+                offences.push(format!("{}:{line}: {first}::{}", relative.display(), second.unwrap_or_default()));
+            }
+        }
+    }
+    assert!(offences.is_empty(), "a floor imports what it may not:\n{}", offences.join("\n"));
+}
+
+#[test]
+fn exactly_one_function_makes_an_assignment() {
+    let mut places = Vec::new();
+    for file in rust_files(&root().join("src")) {
+        for (number, line) in std::fs::read_to_string(&file).expect("a file").lines().enumerate() {
+            if line.contains("assignment::Model {") || line.contains("assignment::ActiveModel") {
+                places.push(format!("{}:{}", file.display(), number + 1));
+            }
+        }
+    }
+    assert_eq!(places.len(), 1, "{places:#?}");
+    assert!(places[0].contains("domain/request.rs"), "{places:#?}");
+}
+
+#[test]
+fn files_stay_small_enough_to_be_read() {
+    let long: Vec<_> = ["src", "entity/src", "migration/src", "tests", "benches"]
+        .iter()
+        .flat_map(|folder| rust_files(&root().join(folder)))
+        .map(|file| (std::fs::read_to_string(&file).expect("a file").lines().count(), file))
+        .filter(|(lines, _)| *lines > 650)
+        .collect();
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+#[test]
+fn the_schema_file_is_what_the_program_prints() {
+    assert!(read("schema.graphql") == riskgate::graphql::sdl(), "run: cargo run -- schema > schema.graphql");
+}
+
+/// First cells of the rows of the tables of a document, without backticks and marks.
+fn first_cells(document: &str) -> BTreeSet<String> {
+    read(document).lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(str::to_owned)).collect()
+}
+
+#[test]
+fn the_events_document_has_a_row_for_each_kind() {
+    let documented = first_cells("docs/events.md");
+    let known: BTreeSet<_> = EventKind::ALL.iter().map(|kind| kind.as_str().to_owned()).collect();
+    assert_eq!(documented, known);
+    let text = read("docs/events.md");
+    for kind in EventKind::ALL {
+        let row = text.lines().find(|line| line.starts_with(&format!("| `{}`", kind.as_str()))).expect("a row");
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        assert_eq!(cells[2..5], [kind.activity(), kind.category(), kind.result().as_str()], "{row}");
+    }
+}
+
+#[test]
+fn the_errors_document_has_a_row_for_each_code() {
+    let documented = first_cells("docs/errors.md");
+    let mut known: BTreeSet<_> = riskgate::telemetry::ERROR_CODES.iter().map(|code| (*code).to_owned()).collect();
+    known.extend(Code::ALL.iter().map(|code| code.as_str().to_owned()));
+    known.insert("INCOMPATIBLE_ACCESS".to_owned());
+    assert_eq!(documented, known);
+}

@@ -1,0 +1,250 @@
+//! What must be true of every database at any moment, whatever happened before: asked behind the server's back.
+
+use std::collections::HashMap;
+
+use entity::{
+    AssignmentState, Coverage, RequestId, RequestState, StageId, StageKind, StageStatus, assignment, decision,
+    evaluation, event, head, request, stage, stage_approver,
+};
+use riskgate::domain::route::{self, Facts};
+use sea_orm::{DatabaseConnection, EntityTrait};
+
+/// Everything, read at once.
+pub struct Snapshot {
+    pub requests: Vec<request::Model>,
+    pub stages: HashMap<RequestId, Vec<stage::Model>>,
+    pub approvers: HashMap<StageId, Vec<stage_approver::Model>>,
+    pub evaluations: HashMap<RequestId, Vec<evaluation::Model>>,
+    pub decisions: HashMap<StageId, Vec<decision::Model>>,
+    pub assignments: HashMap<RequestId, Vec<assignment::Model>>,
+    pub events: Vec<event::Model>,
+    pub head: head::Model,
+}
+
+fn grouped<K: std::hash::Hash + Eq, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> HashMap<K, Vec<V>> {
+    let mut groups: HashMap<K, Vec<V>> = HashMap::new();
+    for row in rows {
+        groups.entry(key(&row)).or_default().push(row);
+    }
+    groups
+}
+
+impl Snapshot {
+    pub async fn read(db: &DatabaseConnection) -> Snapshot {
+        let mut stages = grouped(stage::Entity::find().all(db).await.expect("stages"), |row| row.request_id);
+        stages.values_mut().for_each(|rows| rows.sort_by_key(|row| row.order_key));
+        let mut evaluations =
+            grouped(evaluation::Entity::find().all(db).await.expect("evaluations"), |row| row.request_id);
+        evaluations.values_mut().for_each(|rows| rows.sort_by_key(|row| row.ordinal));
+        let mut events = event::Entity::find().all(db).await.expect("events");
+        events.sort_by_key(|row| row.position);
+        Snapshot {
+            requests: request::Entity::find().all(db).await.expect("requests"),
+            stages,
+            approvers: grouped(stage_approver::Entity::find().all(db).await.expect("approvers"), |row| row.stage_id),
+            evaluations,
+            decisions: grouped(decision::Entity::find().all(db).await.expect("decisions"), |row| row.stage_id),
+            assignments: grouped(assignment::Entity::find().all(db).await.expect("assignments"), |row| row.request_id),
+            events,
+            head: head::Entity::find_by_id(1).one(db).await.expect("head").expect("a head"),
+        }
+    }
+
+    /// What is wrong; nothing, if all is well.
+    pub fn offences(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        self.log(&mut wrong);
+        let told = self.told();
+        for request in &self.requests {
+            let before = wrong.len();
+            self.request(request, &told, &mut wrong);
+            self.replay(request, &mut wrong);
+            for line in &mut wrong[before..] {
+                *line = format!("{} ({}): {line}", request.id, request.state);
+            }
+        }
+        for id in self.assignments.keys() {
+            if !self.requests.iter().any(|request| request.id == *id) {
+                wrong.push(format!("an assignment of no request: {id}"));
+            }
+        }
+        wrong
+    }
+
+    fn log(&self, wrong: &mut Vec<String>) {
+        for (index, event) in self.events.iter().enumerate() {
+            if event.position != index as i64 + 1 {
+                wrong.push(format!("position {} stands at place {}", event.position, index + 1));
+                return;
+            }
+        }
+        if self.head.position != self.events.len() as i64 {
+            wrong.push(format!("the head is {} of {} events", self.head.position, self.events.len()));
+        }
+    }
+
+    /// How often each kind of event was told of each request and stage.
+    fn told(&self) -> HashMap<(RequestId, Option<StageId>, &str), usize> {
+        let mut told = HashMap::new();
+        for event in &self.events {
+            if let Some(request) = event.request_id {
+                *told.entry((request, event.stage_id, event.kind.as_str())).or_insert(0) += 1;
+            }
+        }
+        told
+    }
+
+    fn request(
+        &self,
+        request: &request::Model,
+        told: &HashMap<(RequestId, Option<StageId>, &str), usize>,
+        wrong: &mut Vec<String>,
+    ) {
+        let none = Vec::new();
+        let stages = self.stages.get(&request.id).unwrap_or(&none);
+        let count =
+            |stage: Option<StageId>, kind: &'static str| told.get(&(request.id, stage, kind)).copied().unwrap_or(0);
+        let mut ask = |holds: bool, what: String| {
+            if !holds {
+                wrong.push(what);
+            }
+        };
+
+        // Order: ID Protection, insider risk, the policy's own.
+        let kinds: Vec<_> = stages.iter().map(|stage| stage.kind).collect();
+        let mut sorted = kinds.clone();
+        sorted.sort();
+        ask(kinds == sorted, format!("stages stand in the order {kinds:?}"));
+
+        // One path through the states.
+        let pending = stages.iter().filter(|stage| stage.status == StageStatus::Pending).count();
+        let is_open = request.state == RequestState::PendingApproval;
+        ask(pending == usize::from(is_open), format!("{pending} stages are pending"));
+        if is_open {
+            let at = stages.iter().position(|stage| stage.status == StageStatus::Pending).unwrap_or(0);
+            ask(stages[..at].iter().all(|s| s.status == StageStatus::Approved), "a stage was passed over".to_owned());
+            ask(
+                stages.iter().skip(at + 1).all(|s| s.status == StageStatus::Waiting),
+                "a later stage has begun".to_owned(),
+            );
+        } else {
+            ask(
+                !stages.iter().any(|s| matches!(s.status, StageStatus::Pending | StageStatus::Waiting)),
+                "it has ended with a stage undecided".to_owned(),
+            );
+        }
+        let ends: usize = ["REQUEST_DELIVERED", "REQUEST_DENIED", "REQUEST_TIMED_OUT", "REQUEST_CANCELED"]
+            .into_iter()
+            .map(|kind| count(None, kind))
+            .sum();
+        ask(ends == usize::from(!is_open), format!("{ends} events tell of its end"));
+        ask(count(None, "REQUEST_SUBMITTED") == 1, "it was not submitted once".to_owned());
+        ask(request.outcome.is_some() != is_open, "outcome and state differ".to_owned());
+        ask(request.completed_at.is_some() != is_open, "completedAt and state differ".to_owned());
+
+        // Access exists only by the recorded route.
+        let assignments = self.assignments.get(&request.id).map_or(0, Vec::len);
+        let is_delivered = request.state == RequestState::Delivered;
+        ask(assignments == usize::from(is_delivered), format!("{assignments} assignments"));
+        ask(count(None, "ASSIGNMENT_DELIVERED") == assignments, "assignment and its event differ".to_owned());
+        if is_delivered {
+            ask(
+                stages.iter().all(|s| s.status == StageStatus::Approved),
+                "delivered without every approval".to_owned(),
+            );
+            let approvals = (count(None, "REQUEST_APPROVED"), count(None, "REQUEST_AUTO_APPROVED"));
+            let wanted = if stages.is_empty() { (0, 1) } else { (1, 0) };
+            ask(approvals == wanted, format!("approved {approvals:?} times"));
+        }
+        let is_active = self
+            .assignments
+            .get(&request.id)
+            .is_some_and(|rows| rows.iter().any(|row| row.state != AssignmentState::Expired));
+        ask(request.holds_slot == (is_open || is_active), "the slot is held wrongly".to_owned());
+
+        for stage in stages {
+            let decisions = self.decisions.get(&stage.id).map_or(&[][..], Vec::as_slice);
+            let is_decided = matches!(stage.status, StageStatus::Approved | StageStatus::Denied);
+            ask(decisions.len() == usize::from(is_decided), format!("{}: {} decisions", stage.id, decisions.len()));
+            for decision in decisions {
+                let is_party = decision.user_id == request.requestor_id || decision.user_id == request.target_id;
+                ask(!is_party, format!("{}: decided by a party", stage.id));
+                let needs_role = stage.kind != StageKind::Policy;
+                ask(decision.role.is_some() == needs_role, format!("{}: decided without the role", stage.id));
+            }
+            let had_turn = usize::from(stage.pending_since.is_some());
+            ask(
+                count(Some(stage.id), "STAGE_PENDING") == had_turn,
+                format!("{}: its turn was not told once", stage.id),
+            );
+            for (status, kind) in [
+                (StageStatus::Approved, "STAGE_APPROVED"),
+                (StageStatus::Denied, "STAGE_DENIED"),
+                (StageStatus::TimedOut, "STAGE_TIMED_OUT"),
+                (StageStatus::Canceled, "STAGE_CANCELED"),
+            ] {
+                let wanted = usize::from(stage.status == status);
+                ask(count(Some(stage.id), kind) == wanted, format!("{}: {kind} was not told {wanted} times", stage.id));
+            }
+            let escalated = usize::from(stage.escalated_at.is_some());
+            ask(count(Some(stage.id), "STAGE_ESCALATED") == escalated, format!("{}: escalation", stage.id));
+            if stage.status == StageStatus::Pending && stage.coverage == Some(Coverage::Nobody) {
+                ask(count(Some(stage.id), "STAGE_WITHOUT_APPROVER") > 0, format!("{}: nobody was alerted", stage.id));
+            }
+            ask(self.approvers.contains_key(&stage.id), format!("{}: it names nobody", stage.id));
+        }
+    }
+
+    /// The route can be made again from the facts that are stored, and is the one that was taken.
+    fn replay(&self, request: &request::Model, wrong: &mut Vec<String>) {
+        let facts: Facts = match serde_json::from_str(&request.facts) {
+            Ok(facts) => facts,
+            Err(error) => return wrong.push(format!("its facts cannot be read: {error}")),
+        };
+        if serde_json::to_string(&facts).ok().as_ref() != Some(&request.facts) {
+            wrong.push("its facts are not stored bit for bit".to_owned());
+        }
+        let route = route::plan(&facts);
+        let none = Vec::new();
+        let stages = self.stages.get(&request.id).unwrap_or(&none);
+        let planned: Vec<_> = route
+            .stages
+            .iter()
+            .map(|s| (s.kind, s.decision_timeout, s.escalate_after, s.is_justification_required))
+            .collect();
+        let stored: Vec<_> = stages
+            .iter()
+            .map(|s| (s.kind, s.decision_timeout, s.escalate_after, s.is_justification_required))
+            .collect();
+        if planned != stored {
+            wrong.push(format!("the route made again has the stages {planned:?}, stored are {stored:?}"));
+        }
+        let none = Vec::new();
+        let evaluations = self.evaluations.get(&request.id).unwrap_or(&none);
+        let stored: Vec<_> = evaluations
+            .iter()
+            .map(|e| {
+                (
+                    e.source,
+                    e.subject_id,
+                    e.level,
+                    e.evaluated_at,
+                    e.configuration_version,
+                    e.is_stage_required,
+                    &e.reason,
+                )
+            })
+            .collect();
+        let planned: Vec<_> = route
+            .evaluations
+            .iter()
+            .map(|e| {
+                let r = &e.reading;
+                (r.source, r.subject, r.level, r.read_at, e.configuration_version, e.is_stage_required, &e.reason)
+            })
+            .collect();
+        if planned != stored {
+            wrong.push(format!("the route made again has the evaluations {planned:?}, stored are {stored:?}"));
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What every story stands on: a database of its own, a server with a clock that the story moves, people with tokens.
+
+mod database;
+mod invariants;
+mod person;
+mod socket;
+mod world;
+
+pub use database::{BEGIN, Database, Kind};
+pub use invariants::Snapshot;
+pub use person::{Answer, Person};
+pub use socket::{Message, Socket, Subscription};
+pub use world::{Options, World};
+
+/// A story, told on both databases: `story!(name, |world| { … })`. The invariants are checked at its end.
+#[macro_export]
+macro_rules! story {
+    ($(#[$meta:meta])* $name:ident, |$world:ident| $body:block) => {
+        $crate::story!($(#[$meta])* $name, $crate::support::Options::default(), |$world| $body);
+    };
+    ($(#[$meta:meta])* $name:ident, $options:expr, |$world:ident| $body:block) => {
+        $(#[$meta])*
+        mod $name {
+            #[allow(unused_imports, reason = "a story uses what it needs of its file")]
+            use super::*;
+
+            async fn tell(kind: $crate::support::Kind) {
+                let mut world = $crate::support::World::start(kind, $options).await;
+                {
+                    let $world = &mut world;
+                    $body
+                }
+                world.end().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                tell($crate::support::Kind::Sqlite).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "needs PostgreSQL (scripts/test)"]
+            async fn postgres() {
+                tell($crate::support::Kind::Postgres).await;
+            }
+        }
+    };
+}

@@ -1,0 +1,132 @@
+//! A graphql-transport-ws client, as plain as the protocol.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::Message as Frame;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// Longest time that a story waits for something to arrive; only a failing one waits so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a story listens to be sure that nothing arrives.
+const SILENCE: Duration = Duration::from_millis(400);
+
+/// A WebSocket.
+pub struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    next_id: u32,
+}
+
+/// What arrived.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// A message of the protocol.
+    Json(Value),
+    /// The server closed, with a code and a reason.
+    Closed(u16, String),
+}
+
+/// One running operation on a socket of its own.
+pub struct Subscription {
+    pub socket: Socket,
+    pub id: String,
+}
+
+impl Socket {
+    /// Opens the sub-protocol and nothing more.
+    pub async fn open(address: SocketAddr) -> Socket {
+        let mut request = format!("ws://{address}/graphql").into_client_request().expect("a request");
+        request.headers_mut().insert("Sec-WebSocket-Protocol", "graphql-transport-ws".parse().expect("a header"));
+        let (stream, _) = tokio_tungstenite::connect_async(request).await.expect("the socket opens");
+        Socket { stream, next_id: 0 }
+    }
+
+    /// Opens, introduces itself, and is acknowledged.
+    pub async fn connect(address: SocketAddr, token: &str) -> Socket {
+        let mut socket = Socket::open(address).await;
+        socket
+            .send(json!({ "type": "connection_init", "payload": { "Authorization": format!("Bearer {token}") } }))
+            .await;
+        let acknowledged = socket.receive().await;
+        assert_eq!(acknowledged, Message::Json(json!({ "type": "connection_ack" })), "{acknowledged:?}");
+        socket
+    }
+
+    /// Sends a message.
+    pub async fn send(&mut self, message: Value) {
+        self.stream.send(Frame::text(message.to_string())).await.expect("the server listens");
+    }
+
+    /// The next message; pings of the WebSocket itself are answered below.
+    pub async fn receive(&mut self) -> Message {
+        tokio::time::timeout(PATIENCE, self.next()).await.expect("something arrives")
+    }
+
+    async fn next(&mut self) -> Message {
+        loop {
+            match self.stream.next().await {
+                Some(Ok(Frame::Text(text))) => return Message::Json(serde_json::from_str(&text).expect("JSON")),
+                Some(Ok(Frame::Close(Some(close)))) => {
+                    return Message::Closed(close.code.into(), close.reason.to_string());
+                }
+                Some(Ok(Frame::Close(None))) | None => return Message::Closed(1005, String::new()),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Message::Closed(1006, error.to_string()),
+            }
+        }
+    }
+
+    /// Nothing arrives for a while.
+    pub async fn is_silent(&mut self) {
+        if let Ok(message) = tokio::time::timeout(SILENCE, self.next()).await {
+            panic!("nothing should arrive, but this did: {message:?}");
+        }
+    }
+
+    /// Starts an operation.
+    pub async fn subscribe(mut self, query: &str, variables: Value) -> Subscription {
+        self.next_id += 1;
+        let id = self.next_id.to_string();
+        let payload = json!({ "query": query, "variables": variables });
+        self.send(json!({ "id": id, "type": "subscribe", "payload": payload })).await;
+        Subscription { socket: self, id }
+    }
+}
+
+impl Subscription {
+    /// The data of the next event.
+    pub async fn event(&mut self) -> Value {
+        match self.socket.receive().await {
+            Message::Json(message) if message["type"] == "next" && message["id"] == self.id.as_str() => {
+                assert!(message["payload"]["errors"].is_null(), "{message:#}");
+                message["payload"]["data"].clone()
+            }
+            other => panic!("an event should arrive, but this did: {other:?}"),
+        }
+    }
+
+    /// The code of the error that ends the operation.
+    pub async fn error(&mut self) -> String {
+        match self.socket.receive().await {
+            Message::Json(message) if message["type"] == "error" => {
+                message["payload"][0]["extensions"]["code"].as_str().unwrap_or_default().to_owned()
+            }
+            other => panic!("an error should arrive, but this did: {other:?}"),
+        }
+    }
+
+    /// The operation completes.
+    pub async fn completes(&mut self) {
+        let message = self.socket.receive().await;
+        assert_eq!(message, Message::Json(json!({ "type": "complete", "id": self.id })), "{message:?}");
+    }
+
+    /// Nothing arrives for a while.
+    pub async fn is_silent(&mut self) {
+        self.socket.is_silent().await;
+    }
+}

@@ -1,0 +1,151 @@
+//! A running server on a database of its own.
+
+use entity::{Seconds, Timestamp, UserId};
+use riskgate::app::{App, Setup};
+use riskgate::clock::Clock;
+use riskgate::demo;
+use riskgate::lifecycle::Shutdown;
+use riskgate::service::{Services, Sources};
+use riskgate::store::log::Verdict;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::database::BEGIN;
+use super::{Database, Kind, Person, Snapshot};
+
+/// How a story's server is set up.
+pub struct Options {
+    /// With the demo world; otherwise with nothing but tables.
+    pub demo: bool,
+    /// Risk sources other than the built-in store.
+    pub sources: Option<fn() -> Sources>,
+    /// Largest size of an embedded database, in pages.
+    pub max_pages: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { demo: true, sources: None, max_pages: None }
+    }
+}
+
+/// One story's world.
+pub struct World {
+    pub database: Database,
+    pub clock: Clock,
+    options: Options,
+    app: Option<App>,
+    http: reqwest::Client,
+}
+
+impl World {
+    /// A server on a new database; its clock stands still until the story moves it, and nothing falls due by itself.
+    pub async fn start(kind: Kind, options: Options) -> World {
+        let database = Database::new(kind, options.demo).await;
+        let clock = Clock::manual(BEGIN);
+        let mut world = World { database, clock, options, app: None, http: reqwest::Client::new() };
+        world.app = Some(world.another_instance().await);
+        world
+    }
+
+    /// One more server on the same database (PostgreSQL; SQLite has one).
+    pub async fn another_instance(&self) -> App {
+        let mut target = self.database.target();
+        target.max_pages = self.options.max_pages;
+        let setup = Setup {
+            target,
+            listen: "127.0.0.1:0".parse().expect("an address"),
+            clock: self.clock.clone(),
+            sources: self.options.sources.map(|sources| sources()),
+            builtin_issuer: true,
+            demo: self.options.demo,
+            graphiql: false,
+            allowed_origins: Vec::new(),
+            clockwork: false,
+        };
+        App::start(setup, Shutdown::new()).await.expect("the server starts")
+    }
+
+    /// The server.
+    pub fn app(&self) -> &App {
+        self.app.as_ref().expect("the server runs")
+    }
+
+    /// Its use cases.
+    pub fn services(&self) -> &Arc<Services> {
+        &self.app().services
+    }
+
+    /// Stops the server and starts it again on the same database.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.app = Some(self.another_instance().await);
+    }
+
+    /// Stops the server.
+    pub async fn stop(&mut self) {
+        if let Some(app) = self.app.take() {
+            app.stop().await;
+        }
+    }
+
+    /// Lets time pass, then lets the clockwork do what is due.
+    pub async fn pass(&self, span: Seconds) -> usize {
+        self.clock.advance(span);
+        self.run_due().await
+    }
+
+    /// Does what is due now.
+    pub async fn run_due(&self) -> usize {
+        self.services().run_due().await.expect("the clockwork runs")
+    }
+
+    /// Now, as the story has it.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Somebody of the demo world, signed in at the first instance.
+    pub fn person(&self, name: &str) -> Person {
+        self.person_at(self.app().address, name)
+    }
+
+    /// The same at a given instance.
+    pub fn person_at(&self, address: SocketAddr, name: &str) -> Person {
+        let upn = format!("{name}@example.com");
+        let person = demo::people().into_iter().find(|person| person.upn == upn).expect("somebody of the demo world");
+        self.holder(address, person.id, &upn, Seconds::hours(8_000))
+    }
+
+    /// Somebody of that id, with a token that is good for `ttl`.
+    pub fn holder(&self, address: SocketAddr, id: UserId, upn: &str, ttl: Seconds) -> Person {
+        let issuer = self.app().issuer.as_ref().expect("the issuer is on");
+        let token = issuer.issue(id, upn, self.clock.now(), ttl);
+        Person::new(self.http.clone(), address, id, token)
+    }
+
+    /// Everything that is stored, read behind the server's back.
+    pub async fn snapshot(&self) -> Snapshot {
+        let connection = self.database.connect().await;
+        let snapshot = Snapshot::read(&connection).await;
+        connection.close().await.expect("the connection closes");
+        snapshot
+    }
+
+    /// The invariants hold, and so does the log's chain.
+    pub async fn check(&self) {
+        let offences = self.snapshot().await.offences();
+        assert!(offences.is_empty(), "invariants are broken:\n{}", offences.join("\n"));
+        let verdict = self.services().verify_log().await.expect("the log can be read");
+        assert!(matches!(verdict, Verdict::Holds(_)), "{verdict:?}");
+    }
+
+    /// Ends the story.
+    pub async fn end(mut self) {
+        if self.app.is_some() {
+            self.check().await;
+        }
+        self.stop().await;
+        self.database.remove().await;
+    }
+}
