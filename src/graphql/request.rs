@@ -1,0 +1,458 @@
+//! Access requests, their readings, and what a request would come to.
+
+use async_graphql::{Context, Error, ID, InputObject, Object, SimpleObject};
+use entity::{Outcome, StageKind, StageStatus, UserId, assignment, evaluation};
+
+use super::catalog::{AccessPackage, AssignmentPolicy};
+use super::connection::connection;
+use super::error::{UserError, shown};
+use super::loader;
+use super::scalar::DateTime;
+use super::session::{actor, services};
+use super::stage::ApprovalStage;
+use super::subject::{self, SubjectSet};
+use super::user::User;
+use super::word::{
+    AccessRequestOutcome, AccessRequestState, AccessRequestType, ApprovalStageKind, AssignmentState,
+    RiskEvaluationLevel, RiskSource,
+};
+use crate::domain::refusal::Refusal;
+use crate::domain::route;
+use crate::service::{AssignmentFilter as Assignments, Fault, PageInput, RequestFilter, RequestRow, Submit};
+
+/// A person, for an object that always refers to one.
+async fn person(ctx: &Context<'_>, id: UserId) -> Result<User, Error> {
+    let row = loader::user(ctx, id).await?;
+    row.map(User).ok_or_else(|| shown(Fault::Internal("somebody is referred to who was never there".to_owned())))
+}
+
+async fn package(ctx: &Context<'_>, id: entity::PackageId) -> Result<AccessPackage, Error> {
+    let row = loader::package(ctx, id).await?;
+    row.map(AccessPackage)
+        .ok_or_else(|| shown(Fault::Internal("a package is referred to that was never there".to_owned())))
+}
+
+/// A request for access.
+#[derive(Clone)]
+pub struct AccessRequest(pub RequestRow);
+
+#[Object]
+impl AccessRequest {
+    /// Its id.
+    pub async fn id(&self) -> ID {
+        self.0.request.id.to_string().into()
+    }
+
+    /// Who asked for what.
+    async fn request_type(&self) -> AccessRequestType {
+        self.0.request.request_type.into()
+    }
+
+    /// Where it stands.
+    async fn state(&self) -> AccessRequestState {
+        self.0.request.state.into()
+    }
+
+    /// Why it ended; null while it is open. Who is not a risk reader of the request is not told that risk had a part in it.
+    async fn outcome(&self) -> Option<AccessRequestOutcome> {
+        let outcome = self.0.request.outcome?;
+        let told = match outcome {
+            Outcome::DeniedByRiskApprover if !self.0.reads_risk => Outcome::DeniedByApprover,
+            Outcome::RiskApprovalTimedOut if !self.0.reads_risk => Outcome::ApprovalTimedOut,
+            outcome => outcome,
+        };
+        Some(told.into())
+    }
+
+    /// What was asked for.
+    async fn access_package(&self, ctx: &Context<'_>) -> Result<AccessPackage, Error> {
+        package(ctx, self.0.request.package_id).await
+    }
+
+    /// The policy that it is routed by.
+    async fn policy(&self, ctx: &Context<'_>) -> Result<AssignmentPolicy, Error> {
+        let row = loader::policy(ctx, self.0.request.policy_id).await?;
+        row.map(AssignmentPolicy).ok_or_else(|| shown(Fault::Internal("a request has no policy".to_owned())))
+    }
+
+    /// Who asked.
+    async fn requestor(&self, ctx: &Context<'_>) -> Result<User, Error> {
+        person(ctx, self.0.request.requestor_id).await
+    }
+
+    /// Who gets the access: whoever asked, or the direct report on whose behalf a manager did.
+    async fn target(&self, ctx: &Context<'_>) -> Result<User, Error> {
+        person(ctx, self.0.request.target_id).await
+    }
+
+    /// What whoever asked wrote.
+    pub async fn justification(&self) -> Option<&str> {
+        self.0.request.justification.as_deref()
+    }
+
+    /// When it was submitted.
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.0.request.created_at)
+    }
+
+    /// When it ended.
+    async fn completed_at(&self) -> Option<DateTime> {
+        self.0.request.completed_at.map(DateTime)
+    }
+
+    /// In the order in which they must be passed: ID Protection, insider risk, then the policy's own. Risk stages are absent for a
+    /// viewer who is not a risk reader of the request.
+    async fn stages(&self, ctx: &Context<'_>) -> Result<Vec<ApprovalStage>, Error> {
+        Ok(loader::stages_of_request(ctx, self.0.request.id).await?.into_iter().map(ApprovalStage::of).collect())
+    }
+
+    /// The pending one; null while a risk stage is pending that the viewer may not know of.
+    async fn current_stage(&self, ctx: &Context<'_>) -> Option<Result<ApprovalStage, Error>> {
+        match loader::stages_of_request(ctx, self.0.request.id).await {
+            Ok(rows) => {
+                let pending = rows.into_iter().find(|row| row.stage.status == StageStatus::Pending);
+                pending.map(|row| Ok(ApprovalStage::of(row)))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// The access that came of it.
+    async fn assignment(&self, ctx: &Context<'_>) -> Option<Result<Assignment, Error>> {
+        loader::assignment_of_request(ctx, self.0.request.id).await.map(|row| row.map(Assignment)).transpose()
+    }
+
+    /// The readings that routing used; null for a viewer who is not a risk reader of the request. A control that does not ask reads
+    /// nothing.
+    async fn risk_evaluations(&self, ctx: &Context<'_>) -> Option<Result<Vec<RiskEvaluation>, Error>> {
+        if !self.0.reads_risk {
+            return None;
+        }
+        let rows = loader::evaluations_of_request(ctx, self.0.request.id).await;
+        Some(rows.map(|rows| rows.into_iter().map(RiskEvaluation::of).collect()))
+    }
+}
+
+/// One reading of one risk source for one person, judged.
+#[derive(Clone)]
+pub struct RiskEvaluation {
+    subject_id: UserId,
+    shown: Shown,
+}
+
+#[derive(Clone, SimpleObject)]
+struct Shown {
+    /// The source.
+    source: RiskSource,
+    /// The level, in the source's own words.
+    level: RiskEvaluationLevel,
+    /// When it was read.
+    evaluated_at: DateTime,
+    /// The version of the control that was applied.
+    configuration_version: i32,
+    /// Did it ask for a stage?
+    is_stage_required: bool,
+    /// Why, or why not, for people.
+    reason: String,
+}
+
+impl RiskEvaluation {
+    /// As it is stored.
+    pub fn of(row: evaluation::Model) -> RiskEvaluation {
+        RiskEvaluation {
+            subject_id: row.subject_id,
+            shown: Shown {
+                source: row.source.into(),
+                level: row.level.into(),
+                evaluated_at: DateTime(row.evaluated_at),
+                configuration_version: i32::try_from(row.configuration_version).unwrap_or(i32::MAX),
+                is_stage_required: row.is_stage_required,
+                reason: row.reason,
+            },
+        }
+    }
+
+    fn planned(evaluation: route::Evaluation) -> RiskEvaluation {
+        RiskEvaluation {
+            subject_id: evaluation.reading.subject,
+            shown: Shown {
+                source: evaluation.reading.source.into(),
+                level: evaluation.reading.level.into(),
+                evaluated_at: DateTime(evaluation.reading.read_at),
+                configuration_version: i32::try_from(evaluation.configuration_version).unwrap_or(i32::MAX),
+                is_stage_required: evaluation.is_stage_required,
+                reason: evaluation.reason,
+            },
+        }
+    }
+}
+
+#[Object]
+impl RiskEvaluation {
+    /// Whose risk.
+    async fn subject(&self, ctx: &Context<'_>) -> Result<User, Error> {
+        person(ctx, self.subject_id).await
+    }
+
+    #[graphql(flatten)]
+    async fn shown(&self) -> Shown {
+        self.shown.clone()
+    }
+}
+
+/// Access that somebody has, or had.
+#[derive(Clone)]
+pub struct Assignment(pub assignment::Model);
+
+#[Object]
+impl Assignment {
+    /// Its id.
+    pub async fn id(&self) -> ID {
+        self.0.id.to_string().into()
+    }
+
+    /// The package.
+    async fn access_package(&self, ctx: &Context<'_>) -> Result<AccessPackage, Error> {
+        package(ctx, self.0.package_id).await
+    }
+
+    /// Who has it.
+    async fn target(&self, ctx: &Context<'_>) -> Result<User, Error> {
+        person(ctx, self.0.target_id).await
+    }
+
+    /// Where it stands.
+    async fn state(&self) -> AssignmentState {
+        self.0.state.into()
+    }
+
+    /// When it began.
+    async fn starts_at(&self) -> DateTime {
+        DateTime(self.0.starts_at)
+    }
+
+    /// When it ends, or ended; null: until it is removed.
+    async fn ends_at(&self) -> Option<DateTime> {
+        self.0.ends_at.map(DateTime)
+    }
+}
+
+/// A request to be submitted.
+#[derive(InputObject)]
+pub struct SubmitAccessRequestInput {
+    /// The package.
+    access_package_id: ID,
+    /// Left out: the one policy that fits.
+    policy_id: Option<ID>,
+    /// Who gets the access; left out: the viewer. Somebody else: a request on behalf.
+    target_id: Option<ID>,
+    /// Why.
+    justification: Option<String>,
+    /// The same key with the same input by the same viewer within 24 hours returns the request first made; with other input it is
+    /// INVALID. At most 128 characters.
+    idempotency_key: Option<String>,
+}
+
+impl SubmitAccessRequestInput {
+    /// As the use case takes it.
+    pub fn taken(self) -> Result<Submit, Refusal> {
+        let package = self.access_package_id.parse();
+        let policy = self.policy_id.map(|id| id.parse()).transpose();
+        let target = self.target_id.map(|id| id.parse()).transpose();
+        Ok(Submit {
+            package: package.map_err(|_| Refusal::not_found("accessPackageId", "access package"))?,
+            policy: policy.map_err(|_| Refusal::not_found("policyId", "policy of this access package"))?,
+            target: target.map_err(|_| Refusal::not_found("targetId", "person"))?,
+            justification: self.justification,
+            idempotency_key: self.idempotency_key,
+        })
+    }
+}
+
+/// What came of a submission.
+#[derive(SimpleObject)]
+pub struct SubmitAccessRequestPayload {
+    /// The request; null where it was refused.
+    pub request: Option<AccessRequest>,
+    /// Why it was refused.
+    pub user_errors: Vec<UserError>,
+}
+
+/// A request to be taken back.
+#[derive(InputObject)]
+pub struct CancelAccessRequestInput {
+    /// Which one.
+    pub request_id: ID,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// What came of it.
+#[derive(SimpleObject)]
+pub struct CancelAccessRequestPayload {
+    /// The request as it is now; null where it was refused.
+    pub request: Option<AccessRequest>,
+    /// Why it was refused.
+    pub user_errors: Vec<UserError>,
+}
+
+/// Which requests are wanted.
+#[derive(InputObject, Default)]
+pub struct AccessRequestFilter {
+    /// In one of these states; an empty list matches nothing.
+    states: Option<Vec<AccessRequestState>>,
+    /// For one package.
+    access_package_id: Option<ID>,
+    /// By one person.
+    requestor_id: Option<ID>,
+    /// For one person.
+    target_id: Option<ID>,
+    /// From this moment on.
+    created_after: Option<DateTime>,
+    /// Before this moment.
+    created_before: Option<DateTime>,
+    /// With a risk stage, or without. For risk readers by role.
+    has_risk_stage: Option<bool>,
+}
+
+/// An id of a filter: one that is none matches nothing.
+fn wanted<T: std::str::FromStr>(id: Option<ID>) -> Result<Option<T>, ()> {
+    id.map(|id| id.parse().map_err(|_| ())).transpose()
+}
+
+impl AccessRequestFilter {
+    /// On top of `base`; `Err` where nothing can match.
+    fn on(self, base: RequestFilter) -> Result<RequestFilter, ()> {
+        let package: Option<entity::PackageId> = wanted(self.access_package_id)?;
+        if let (Some(package), Some(fixed)) = (package, base.package)
+            && package != fixed
+        {
+            return Err(());
+        }
+        Ok(RequestFilter {
+            states: self.states.map(|states| states.into_iter().map(Into::into).collect()),
+            package: package.or(base.package),
+            requestor: wanted(self.requestor_id)?,
+            target: wanted(self.target_id)?,
+            party: base.party,
+            created_after: self.created_after.map(|DateTime(at)| at),
+            created_before: self.created_before.map(|DateTime(at)| at),
+            has_risk_stage: self.has_risk_stage,
+        })
+    }
+}
+
+connection! {
+    /// A page of requests, newest first.
+    AccessRequestConnection, AccessRequestEdge, AccessRequest
+}
+
+impl AccessRequestConnection {
+    /// Reads a page of the requests that `filter` wants, on top of `base`.
+    pub async fn read(
+        ctx: &Context<'_>,
+        page: PageInput,
+        filter: Option<AccessRequestFilter>,
+        base: RequestFilter,
+    ) -> Result<AccessRequestConnection, Error> {
+        let (services, actor) = (services(ctx)?, actor(ctx)?);
+        let has_risk_stage = filter.as_ref().and_then(|filter| filter.has_risk_stage);
+        let listing = match filter.unwrap_or_default().on(base) {
+            Ok(filter) => services.requests(&actor, &filter, &page).await,
+            Err(()) if has_risk_stage.is_some() && !actor.is_risk_reader() => Err(Fault::Forbidden),
+            Err(()) => services.nothing(&page),
+        };
+        Ok(AccessRequestConnection::of(listing.map_err(shown)?, AccessRequest))
+    }
+}
+
+/// Which assignments are wanted.
+#[derive(InputObject, Default)]
+pub struct AssignmentFilter {
+    /// Of one package.
+    access_package_id: Option<ID>,
+    /// Of one person.
+    target_id: Option<ID>,
+    /// In one of these states; an empty list matches nothing.
+    states: Option<Vec<AssignmentState>>,
+}
+
+connection! {
+    /// A page of assignments, newest first.
+    AssignmentConnection, AssignmentEdge, Assignment
+}
+
+impl AssignmentConnection {
+    /// Reads a page of the assignments that `filter` wants; of one person where `target` says so.
+    pub async fn read(
+        ctx: &Context<'_>,
+        page: PageInput,
+        filter: Option<AssignmentFilter>,
+        target: Option<UserId>,
+    ) -> Result<AssignmentConnection, Error> {
+        let (services, actor) = (services(ctx)?, actor(ctx)?);
+        let filter = filter.unwrap_or_default();
+        let ids = wanted(filter.access_package_id).and_then(|package| Ok((package, wanted(filter.target_id)?)));
+        let listing = match ids {
+            Ok((package, wanted_target)) => {
+                let states = filter.states.map(|states| states.into_iter().map(Into::into).collect());
+                let filter = Assignments { package, target: target.or(wanted_target), states };
+                services.assignments(&actor, &filter, &page).await
+            }
+            Err(()) => services.nothing(&page),
+        };
+        Ok(AssignmentConnection::of(listing.map_err(shown)?, Assignment))
+    }
+}
+
+/// What would come of a request if it were submitted now.
+#[derive(SimpleObject, Default)]
+pub struct AccessRequestPreview {
+    /// The stages that it would have; empty where it would be refused.
+    pub stages: Vec<PlannedStage>,
+    /// The readings that routing would use; null for a viewer who is not a risk reader.
+    pub risk_evaluations: Option<Vec<RiskEvaluation>>,
+    /// Why it would be refused.
+    pub user_errors: Vec<UserError>,
+}
+
+impl AccessRequestPreview {
+    /// A route as the viewer may see it.
+    pub fn of(route: route::Route, reads_risk: bool) -> AccessRequestPreview {
+        let stages = route.stages.into_iter().filter(|stage| reads_risk || stage.kind == StageKind::Policy);
+        AccessRequestPreview {
+            stages: stages.zip(1..).map(|(stage, position)| PlannedStage { stage, position }).collect(),
+            risk_evaluations: reads_risk.then(|| route.evaluations.into_iter().map(RiskEvaluation::planned).collect()),
+            user_errors: Vec::new(),
+        }
+    }
+}
+
+/// A stage that a request would have.
+pub struct PlannedStage {
+    stage: route::PlannedStage,
+    position: i32,
+}
+
+#[Object]
+impl PlannedStage {
+    /// Its place, from 1, among those that the viewer sees.
+    pub async fn position(&self) -> i32 {
+        self.position
+    }
+
+    /// Why it would exist.
+    pub async fn kind(&self) -> ApprovalStageKind {
+        self.stage.kind.into()
+    }
+
+    /// The sets that would be in force.
+    pub async fn approvers(&self, ctx: &Context<'_>) -> Option<Result<Vec<SubjectSet>, Error>> {
+        Some(subject::shown(ctx, &self.stage.in_force()).await)
+    }
+
+    /// Why, for people.
+    async fn reason(&self) -> &str {
+        &self.stage.reason
+    }
+}

@@ -1,0 +1,44 @@
+//! The scalars: moments and spans of time.
+
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use chrono::{DateTime as Moment, Utc};
+use entity::{Seconds, Timestamp};
+
+use crate::domain::duration;
+
+/// A moment: RFC 3339. Any offset is taken; shown in UTC with `Z`, in whole microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DateTime(pub Timestamp);
+
+#[Scalar]
+impl ScalarType for DateTime {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
+        let moment = Moment::parse_from_rfc3339(text)
+            .map_err(|_| InputValueError::custom("not a moment of RFC 3339, such as 2026-01-31T08:00:00Z"))?;
+        Ok(DateTime(Timestamp::from_datetime(moment.with_timezone(&Utc))))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.rfc3339())
+    }
+}
+
+/// A span of time: ISO 8601 with weeks, days (of 24 hours), hours, minutes and seconds; shown in the shortest form with days,
+/// such as `P14D` or `P1DT6H`. Years, months, fractions and signs are not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Duration(pub Seconds);
+
+#[Scalar]
+impl ScalarType for Duration {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
+        let span = duration::parse(text)
+            .ok_or_else(|| InputValueError::custom("not a duration of ISO 8601, such as P14D or PT6H"))?;
+        Ok(Duration(span))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(duration::print(self.0))
+    }
+}

@@ -1,0 +1,239 @@
+//! Approval stages, and decisions on them.
+
+use async_graphql::{Context, Error, ID, InputObject, Interface, Object, SimpleObject};
+use entity::StageStatus;
+
+use super::connection::connection;
+use super::error::{UserError, shown};
+use super::loader;
+use super::request::{AccessRequest, RiskEvaluation};
+use super::scalar::DateTime;
+use super::subject::{self, SubjectSet};
+use super::user::User;
+use super::word::{ApprovalStageKind, ApprovalStageStatus, Decision, RiskSource};
+use crate::domain::permission::risk_source;
+use crate::domain::refusal::Refusal;
+use crate::service::{Decide, Fault, StageFilter, StageRow};
+
+/// One approval that a request needs.
+#[derive(Interface, Clone)]
+#[graphql(
+    field(name = "id", ty = "ID", desc = "Its id."),
+    field(name = "kind", ty = "ApprovalStageKind", desc = "Why it exists."),
+    field(name = "position", ty = "i32", desc = "Its place, from 1, among those that the viewer sees."),
+    field(name = "status", ty = "ApprovalStageStatus", desc = "Where it stands."),
+    field(name = "request", ty = "Result<AccessRequest, Error>", desc = "The request that needs it."),
+    field(
+        name = "approvers",
+        ty = "Option<Result<Vec<SubjectSet>, Error>>",
+        desc = "The sets in force; after completion those of that moment. Null is kept for a later setting."
+    ),
+    field(
+        name = "is_assigned_to_viewer",
+        ty = "bool",
+        desc = "Would a decision of the viewer, with a justification, pass now?"
+    ),
+    field(name = "pending_since", ty = "Option<DateTime>", desc = "When its turn came."),
+    field(
+        name = "due_at",
+        ty = "Option<DateTime>",
+        desc = "When it is denied for want of a decision; null unless pending."
+    ),
+    field(name = "decided_by", ty = "Option<Result<User, Error>>", desc = "Who made the decision that completed it."),
+    field(name = "decided_at", ty = "Option<DateTime>", desc = "When."),
+    field(name = "justification", ty = "Option<String>", desc = "Why.")
+)]
+pub enum ApprovalStage {
+    /// Because of risk.
+    RiskApprovalStage(RiskApprovalStage),
+    /// Because of the policy.
+    PolicyApprovalStage(PolicyApprovalStage),
+}
+
+impl ApprovalStage {
+    /// As its kind shows it.
+    pub fn of(row: StageRow) -> ApprovalStage {
+        match risk_source(row.stage.kind) {
+            Some(_) => ApprovalStage::RiskApprovalStage(RiskApprovalStage { row }),
+            None => ApprovalStage::PolicyApprovalStage(PolicyApprovalStage { row }),
+        }
+    }
+}
+
+/// An approval that stands before those of the policy because somebody is risky.
+#[derive(Clone)]
+pub struct RiskApprovalStage {
+    row: StageRow,
+}
+
+impl RiskApprovalStage {
+    /// A stage that comes from a risk source.
+    pub fn of(row: StageRow) -> RiskApprovalStage {
+        RiskApprovalStage { row }
+    }
+}
+
+/// An approval that the policy asks for.
+#[derive(Clone)]
+pub struct PolicyApprovalStage {
+    row: StageRow,
+}
+
+macro_rules! stage_object {
+    ($name:ident { $($extra:tt)* }) => {
+        #[Object]
+        impl $name {
+            /// Its id.
+            pub async fn id(&self) -> ID {
+                self.row.stage.id.to_string().into()
+            }
+
+            /// Why it exists.
+            pub async fn kind(&self) -> ApprovalStageKind {
+                self.row.stage.kind.into()
+            }
+
+            /// Its place, from 1, among those that the viewer sees.
+            pub async fn position(&self) -> i32 {
+                i32::try_from(self.row.position).unwrap_or(i32::MAX)
+            }
+
+            /// Where it stands.
+            pub async fn status(&self) -> ApprovalStageStatus {
+                self.row.stage.status.into()
+            }
+
+            /// The request that needs it.
+            pub async fn request(&self, ctx: &Context<'_>) -> Result<AccessRequest, Error> {
+                let row = loader::request(ctx, self.row.stage.request_id).await?;
+                // Seen a moment ago, and not any more: the viewer's rights have changed in between.
+                row.map(AccessRequest).ok_or_else(|| shown(Fault::NotFound))
+            }
+
+            /// The sets in force; after completion those of that moment. Null is kept for a later setting.
+            pub async fn approvers(&self, ctx: &Context<'_>) -> Option<Result<Vec<SubjectSet>, Error>> {
+                let sets = match loader::sets_of_stage(ctx, self.row.stage.id).await {
+                    Ok(sets) => sets,
+                    Err(error) => return Some(Err(error)),
+                };
+                Some(subject::shown(ctx, &sets).await)
+            }
+
+            /// Would a decision of the viewer, with a justification, pass now?
+            pub async fn is_assigned_to_viewer(&self) -> bool {
+                self.row.is_assigned_to_viewer
+            }
+
+            /// When its turn came.
+            pub async fn pending_since(&self) -> Option<DateTime> {
+                self.row.stage.pending_since.map(DateTime)
+            }
+
+            /// When it is denied for want of a decision; null unless pending.
+            pub async fn due_at(&self) -> Option<DateTime> {
+                let is_pending = self.row.stage.status == StageStatus::Pending;
+                self.row.stage.due_at.filter(|_| is_pending).map(DateTime)
+            }
+
+            /// Who made the decision that completed it.
+            pub async fn decided_by(&self, ctx: &Context<'_>) -> Option<Result<User, Error>> {
+                let (user, _, _) = self.row.decision.as_ref()?;
+                loader::user(ctx, *user).await.map(|row| row.map(User)).transpose()
+            }
+
+            /// When.
+            pub async fn decided_at(&self) -> Option<DateTime> {
+                self.row.decision.as_ref().map(|(_, at, _)| DateTime(*at))
+            }
+
+            /// Why.
+            pub async fn justification(&self) -> Option<String> {
+                self.row.decision.as_ref().and_then(|(_, _, why)| why.clone())
+            }
+
+            $($extra)*
+        }
+    };
+}
+
+stage_object! { PolicyApprovalStage {} }
+stage_object! { RiskApprovalStage {
+    /// The risk source that asks for it.
+    async fn source(&self) -> Result<RiskSource, Error> {
+        let source = risk_source(self.row.stage.kind).map(RiskSource::from);
+        source.ok_or_else(|| shown(Fault::Internal("a stage of a policy was shown as a risk stage".to_owned())))
+    }
+
+    /// The reading that put it here: the worst one that matched; one that could not be had is worse than all.
+    async fn evaluation(&self, ctx: &Context<'_>) -> Result<RiskEvaluation, Error> {
+        let row = loader::evaluation_of_stage(ctx, self.row.stage.id).await?;
+        row.map(RiskEvaluation::of).ok_or_else(|| shown(Fault::Internal("a risk stage has no reading".to_owned())))
+    }
+} }
+
+/// A decision on a stage. A risk stage needs a justification, whatever the decision.
+#[derive(InputObject)]
+pub struct DecideApprovalStageInput {
+    /// Which stage.
+    stage_id: ID,
+    /// Yes or no.
+    decision: Decision,
+    /// Why.
+    justification: Option<String>,
+}
+
+impl DecideApprovalStageInput {
+    /// As the use case takes it.
+    pub fn taken(self) -> Result<Decide, Refusal> {
+        let stage = self.stage_id.parse().map_err(|_| Refusal::not_found("stageId", "approval stage"))?;
+        Ok(Decide { stage, verdict: self.decision.into(), justification: self.justification })
+    }
+}
+
+/// What came of a decision.
+#[derive(SimpleObject)]
+pub struct DecideApprovalStagePayload {
+    /// The stage as it is now; null where the decision was refused.
+    pub stage: Option<ApprovalStage>,
+    /// Its request as it is now; null where the decision was refused.
+    pub request: Option<AccessRequest>,
+    /// Why it was refused.
+    pub user_errors: Vec<UserError>,
+}
+
+/// Which stages are wanted.
+#[derive(InputObject, Default)]
+pub struct ApprovalStageFilter {
+    /// Of these kinds; an empty list matches nothing. Risk kinds are for risk readers by role.
+    kinds: Option<Vec<ApprovalStageKind>>,
+    /// For one package.
+    access_package_id: Option<ID>,
+    /// Due before this moment.
+    due_before: Option<DateTime>,
+}
+
+impl ApprovalStageFilter {
+    /// As the reading takes it, and whether anything can match.
+    pub fn taken(self) -> (StageFilter, bool) {
+        let package = self.access_package_id.map(|id| id.parse()).transpose();
+        let can_match = package.is_ok();
+        let filter = StageFilter {
+            kinds: self.kinds.map(|kinds| kinds.into_iter().map(Into::into).collect()),
+            package: package.unwrap_or_default(),
+            due_before: self.due_before.map(|DateTime(at)| at),
+            ..StageFilter::default()
+        };
+        (filter, can_match)
+    }
+}
+
+connection! {
+    /// A page of stages.
+    ApprovalStageConnection, ApprovalStageEdge, ApprovalStage
+}
+connection! {
+    /// A page of risk stages, oldest first, and where the event log stood when it was read.
+    RiskApprovalStageConnection, RiskApprovalStageEdge, RiskApprovalStage,
+    /// For `pendingRiskApprovalCreated(after:)`: misses nothing that came after this page, and repeats nothing of it.
+    event_cursor
+}

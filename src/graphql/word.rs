@@ -1,0 +1,262 @@
+//! The vocabularies, as the schema names them.
+
+use async_graphql::Enum;
+use entity::RiskLevel;
+
+macro_rules! mirrored {
+    ($($(#[$meta:meta])* $name:ident of $remote:literal { $($(#[$vmeta:meta])* $variant:ident),+ $(,)? })+) => {
+        $($(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+        #[graphql(remote = $remote)]
+        pub enum $name { $($(#[$vmeta])* $variant),+ })+
+    };
+}
+
+mirrored! {
+    /// A directory role that means something here.
+    DirectoryRole of "entity::DirectoryRole" {
+        /// Everything.
+        GlobalAdministrator,
+        /// Reads everything.
+        GlobalReader,
+        /// Governs access.
+        IdentityGovernanceAdministrator,
+        /// Decides ID Protection stages, unless a control names others.
+        SecurityAdministrator,
+        /// Handles risk.
+        SecurityOperator,
+        /// Reads risk.
+        SecurityReader,
+        /// Decides insider-risk stages, unless a control names others.
+        ComplianceAdministrator,
+    }
+    /// Where risk is read.
+    RiskSource of "entity::RiskSource" {
+        /// Risk of an account being compromised.
+        IdProtection,
+        /// Risk from within.
+        InsiderRisk,
+    }
+    /// Where ID Protection stands with a person.
+    UserRiskState of "entity::RiskState" {
+        /// Nothing known.
+        None,
+        /// Called safe by an administrator.
+        ConfirmedSafe,
+        /// Risk removed by the person.
+        Remediated,
+        /// Risk dismissed by an administrator.
+        Dismissed,
+        /// At risk now.
+        AtRisk,
+        /// Called compromised by an administrator.
+        ConfirmedCompromised,
+    }
+    /// Who asked for what.
+    AccessRequestType of "entity::RequestType" {
+        /// A person for themselves.
+        UserAdd,
+        /// A person for more time.
+        UserUpdate,
+        /// A person gives access back.
+        UserRemove,
+        /// An administrator adds.
+        AdminAdd,
+        /// An administrator changes.
+        AdminUpdate,
+        /// An administrator removes.
+        AdminRemove,
+        /// The service removes.
+        SystemRemove,
+        /// A manager for a direct report.
+        OnBehalfAdd,
+        /// An approver takes access away again.
+        ApproverRemove,
+    }
+    /// Where a request stands.
+    AccessRequestState of "entity::RequestState" {
+        /// Taken in.
+        Submitted,
+        /// Some stage is not decided.
+        PendingApproval,
+        /// Approved, begins later.
+        Scheduled,
+        /// Being delivered.
+        Delivering,
+        /// Delivered.
+        Delivered,
+        /// Delivered in part.
+        PartiallyDelivered,
+        /// Nothing could be delivered.
+        DeliveryFailed,
+        /// Denied, by a person or by a deadline.
+        Denied,
+        /// Taken back.
+        Canceled,
+    }
+    /// Why a request ended.
+    AccessRequestOutcome of "entity::Outcome" {
+        /// The access is there.
+        Delivered,
+        /// A risk approver said no.
+        DeniedByRiskApprover,
+        /// An approver said no.
+        DeniedByApprover,
+        /// Nobody decided a risk stage in time.
+        RiskApprovalTimedOut,
+        /// Nobody decided in time.
+        ApprovalTimedOut,
+        /// Whoever asked took it back.
+        CanceledByRequestor,
+        /// An administrator took it back.
+        CanceledByAdministrator,
+        /// Nothing could be delivered.
+        DeliveryFailed,
+    }
+    /// Why a stage exists.
+    ApprovalStageKind of "entity::StageKind" {
+        /// ID Protection calls somebody risky.
+        IdProtectionRisk,
+        /// Insider risk calls somebody risky.
+        InsiderRisk,
+        /// The policy asks for it.
+        Policy,
+    }
+    /// Where a stage stands.
+    ApprovalStageStatus of "entity::StageStatus" {
+        /// Its turn has not come.
+        Waiting,
+        /// Its turn is now.
+        Pending,
+        /// Approved.
+        Approved,
+        /// Denied.
+        Denied,
+        /// Nobody decided in time.
+        TimedOut,
+        /// The request ended before it was decided.
+        Canceled,
+    }
+    /// What an approver says.
+    Decision of "entity::Verdict" {
+        /// Yes.
+        Approve,
+        /// No.
+        Deny,
+    }
+    /// Where an assignment stands.
+    AssignmentState of "entity::AssignmentState" {
+        /// Being delivered.
+        Delivering,
+        /// Active.
+        Delivered,
+        /// Active in part.
+        PartiallyDelivered,
+        /// Nothing could be delivered.
+        DeliveryFailed,
+        /// Ended.
+        Expired,
+    }
+    /// How what an event tells of ended.
+    AuditResult of "entity::AuditResult" {
+        /// Done.
+        Success,
+        /// Refused, or something to look at.
+        Failure,
+        /// Nobody acted in time.
+        Timeout,
+    }
+    /// The level of a reading, in its source's own words.
+    RiskEvaluationLevel of "entity::RiskLevel" {
+        /// No risk.
+        None,
+        /// ID Protection: low.
+        Low,
+        /// ID Protection: medium.
+        Medium,
+        /// ID Protection: high.
+        High,
+        /// Insider risk: minor.
+        Minor,
+        /// Insider risk: moderate.
+        Moderate,
+        /// Insider risk: elevated.
+        Elevated,
+        /// The source could not be read in time; never treated as lower than any level.
+        Undetermined,
+    }
+}
+
+/// A level of ID Protection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum UserRiskLevel {
+    /// No risk.
+    None,
+    /// Lowest confidence.
+    Low,
+    /// Some confidence.
+    Medium,
+    /// Strong confidence that the account is compromised.
+    High,
+}
+
+/// A level of insider risk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum InsiderRiskLevel {
+    /// No risk.
+    None,
+    /// Lowest.
+    Minor,
+    /// In between.
+    Moderate,
+    /// Highest.
+    Elevated,
+}
+
+impl From<UserRiskLevel> for RiskLevel {
+    fn from(level: UserRiskLevel) -> RiskLevel {
+        match level {
+            UserRiskLevel::None => RiskLevel::None,
+            UserRiskLevel::Low => RiskLevel::Low,
+            UserRiskLevel::Medium => RiskLevel::Medium,
+            UserRiskLevel::High => RiskLevel::High,
+        }
+    }
+}
+
+impl From<InsiderRiskLevel> for RiskLevel {
+    fn from(level: InsiderRiskLevel) -> RiskLevel {
+        match level {
+            InsiderRiskLevel::None => RiskLevel::None,
+            InsiderRiskLevel::Minor => RiskLevel::Minor,
+            InsiderRiskLevel::Moderate => RiskLevel::Moderate,
+            InsiderRiskLevel::Elevated => RiskLevel::Elevated,
+        }
+    }
+}
+
+impl UserRiskLevel {
+    /// The level where it is one of ID Protection's.
+    pub fn of(level: RiskLevel) -> Option<UserRiskLevel> {
+        match level {
+            RiskLevel::None => Some(UserRiskLevel::None),
+            RiskLevel::Low => Some(UserRiskLevel::Low),
+            RiskLevel::Medium => Some(UserRiskLevel::Medium),
+            RiskLevel::High => Some(UserRiskLevel::High),
+            RiskLevel::Minor | RiskLevel::Moderate | RiskLevel::Elevated | RiskLevel::Undetermined => None,
+        }
+    }
+}
+
+impl InsiderRiskLevel {
+    /// The level where it is one of insider risk's.
+    pub fn of(level: RiskLevel) -> Option<InsiderRiskLevel> {
+        match level {
+            RiskLevel::None => Some(InsiderRiskLevel::None),
+            RiskLevel::Minor => Some(InsiderRiskLevel::Minor),
+            RiskLevel::Moderate => Some(InsiderRiskLevel::Moderate),
+            RiskLevel::Elevated => Some(InsiderRiskLevel::Elevated),
+            RiskLevel::Low | RiskLevel::Medium | RiskLevel::High | RiskLevel::Undetermined => None,
+        }
+    }
+}
