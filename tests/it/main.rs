@@ -2,4 +2,5 @@
 //! and on PostgreSQL. Plain `cargo test` tells them on SQLite; `scripts/test` on both.
 
 mod house;
+mod readme;
 mod support;
