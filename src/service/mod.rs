@@ -156,6 +156,11 @@ impl Services {
         Ok(self.store.verify_log().await?)
     }
 
+    /// How many plans, and in how many groups, this instance has committed since its start.
+    pub fn commit_counts(&self) -> (u64, u64) {
+        self.store.commit_counts()
+    }
+
     /// Position of the newest event that this instance has heard of.
     pub fn head(&self) -> i64 {
         *self.store.watch_head().borrow()

@@ -170,6 +170,11 @@ impl Store {
         self.committer.skew()
     }
 
+    /// How many plans, and in how many groups, this instance has committed since its start.
+    pub fn commit_counts(&self) -> (u64, u64) {
+        self.committer.counts()
+    }
+
     /// On PostgreSQL: hears of other instances' commits, and tells them of ours. Both only hurry what a poll guarantees. Runs until
     /// the connection breaks.
     pub async fn exchange_notices(&self) -> super::Read<()> {
