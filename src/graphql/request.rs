@@ -1,7 +1,7 @@
 //! Access requests, their readings, and what a request would come to.
 
 use async_graphql::{Context, Error, ID, InputObject, Object, SimpleObject};
-use entity::{Outcome, StageKind, StageStatus, UserId, assignment, evaluation};
+use entity::{StageKind, StageStatus, UserId, assignment, evaluation};
 
 use super::catalog::{AccessPackage, AssignmentPolicy};
 use super::connection::connection;
@@ -17,6 +17,7 @@ use super::word::{
     RiskEvaluationLevel, RiskSource,
 };
 use crate::domain::refusal::Refusal;
+use crate::domain::request::told_outcome;
 use crate::domain::route;
 use crate::service::{AssignmentFilter as Assignments, Fault, PageInput, RequestFilter, RequestRow, Submit};
 
@@ -55,13 +56,7 @@ impl AccessRequest {
 
     /// Why it ended; null while it is open. Who is not a risk reader of the request is not told that risk had a part in it.
     async fn outcome(&self) -> Option<AccessRequestOutcome> {
-        let outcome = self.0.request.outcome?;
-        let told = match outcome {
-            Outcome::DeniedByRiskApprover if !self.0.reads_risk => Outcome::DeniedByApprover,
-            Outcome::RiskApprovalTimedOut if !self.0.reads_risk => Outcome::ApprovalTimedOut,
-            outcome => outcome,
-        };
-        Some(told.into())
+        Some(told_outcome(self.0.request.outcome?, self.0.reads_risk).into())
     }
 
     /// What was asked for.
