@@ -90,6 +90,8 @@ impl Target {
             .min_connections(0)
             .acquire_timeout(Duration::from_secs(3))
             .connect_timeout(Duration::from_secs(3))
+            // A connection in steady use is not asked at each statement whether it is still there.
+            .test_before_acquire_if_idle_for(Duration::from_secs(1))
             .sqlx_logging(false);
         match self.db {
             Db::Sqlite => {
