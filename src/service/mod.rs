@@ -176,26 +176,6 @@ impl Services {
         self.store.stop().await;
     }
 
-    /// Refuses whoever may not change controls: before input that cannot be read is told apart.
-    pub fn may_update_controls(&self, actor: &Actor) -> Result<(), Denied> {
-        Ok(self.require(actor, Right::UpdateControls)?)
-    }
-
-    /// The same for catalogs, packages and policies.
-    pub fn may_manage_packages(&self, actor: &Actor) -> Result<(), Denied> {
-        Ok(self.require(actor, Right::ManagePackages)?)
-    }
-
-    /// The same for reports of ID Protection risk.
-    pub fn may_report_user_risk(&self, actor: &Actor) -> Result<(), Denied> {
-        Ok(self.require(actor, Right::ReportUserRisk)?)
-    }
-
-    /// The same for reports of insider risk.
-    pub fn may_report_insider_risk(&self, actor: &Actor) -> Result<(), Denied> {
-        Ok(self.require(actor, Right::ReportInsiderRisk)?)
-    }
-
     fn require(&self, actor: &Actor, right: Right) -> Result<(), Fault> {
         if actor.has(right) { Ok(()) } else { Err(Fault::Forbidden) }
     }
