@@ -3,5 +3,6 @@
 
 mod house;
 mod main_job;
+mod race;
 mod readme;
 mod support;
