@@ -1,6 +1,6 @@
 //! Batches: what the fields of one list level ask for one by one is read with one statement.
 //!
-//! All resolvers of a level are polled by one task before it yields. The first to ask becomes the leader: it yields once, and finds
+//! All resolvers of a level are polled by one task before it yields. The first to ask becomes the leader: it yields, and finds
 //! everybody's keys. Nothing is kept: a subscription lives long, and every level sees the database as it is.
 
 use std::collections::HashMap;
@@ -59,6 +59,8 @@ impl<K: Copy + Eq + Hash, V: Clone + Default> Batch<K, V> {
         };
         if is_leader {
             let abandoned = Abandoned(self);
+            // Twice: what an object of a long list asks for may come in one turn later than its neighbours'.
+            tokio::task::yield_now().await;
             tokio::task::yield_now().await;
             let waiters = std::mem::take(&mut *self.waiting());
             std::mem::forget(abandoned);

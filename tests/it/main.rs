@@ -4,6 +4,7 @@
 mod escalation;
 mod house;
 mod main_job;
+mod page;
 mod race;
 mod readme;
 mod support;
