@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// The environment variable that filters the log.
 pub const FILTER_VARIABLE: &str = "RISKGATE_LOG";
 
-const DEFAULT_FILTER: &str = "info,sqlx=warn";
+const DEFAULT_FILTER: &str = "info,sqlx=warn,sea_orm_migration=warn";
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -127,14 +127,12 @@ pub struct Metrics {
     pub subscriptions: Gauge,
     /// Clients cut off because they did not take bytes.
     pub slow_clients: Counter,
-    /// Plans committed.
-    pub commits: Counter,
-    /// Groups of plans committed: one transaction each.
-    pub commit_groups: Counter,
+    /// Plans committed since the start, as the committer counts them.
+    pub commits: Gauge,
+    /// Groups of plans committed since the start: one transaction each.
+    pub commit_groups: Gauge,
     /// The highest position of the event log that this instance has seen.
     pub log_head: Gauge,
-    /// How old the newest event was when this instance saw it, in milliseconds.
-    pub log_lag_milliseconds: Gauge,
 }
 
 impl Metrics {
@@ -159,14 +157,9 @@ impl Metrics {
         text.gauge("riskgate_websockets", "Open WebSockets.", &self.sockets);
         text.gauge("riskgate_subscriptions", "Running subscriptions.", &self.subscriptions);
         text.counter("riskgate_slow_clients_total", "Clients cut off for not taking bytes.", &self.slow_clients);
-        text.counter("riskgate_commits_total", "Plans committed.", &self.commits);
-        text.counter("riskgate_commit_groups_total", "Groups of plans committed.", &self.commit_groups);
+        text.gauge("riskgate_commits", "Plans committed since the start.", &self.commits);
+        text.gauge("riskgate_commit_groups", "Groups of plans committed since the start.", &self.commit_groups);
         text.gauge("riskgate_log_head_position", "Highest position of the event log seen.", &self.log_head);
-        text.gauge(
-            "riskgate_log_lag_milliseconds",
-            "Age of the newest event when it was seen.",
-            &self.log_lag_milliseconds,
-        );
         text.0
     }
 }

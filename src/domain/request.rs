@@ -377,3 +377,13 @@ pub fn is_cancelable(state: RequestState) -> bool {
 pub fn is_terminal(state: RequestState) -> bool {
     matches!(state, RequestState::Delivered | RequestState::Denied | RequestState::Canceled)
 }
+
+/// Why a request ended, as it is told to somebody who reads risk in it, or does not: then what a risk stage did looks like any
+/// stage's doing.
+pub fn told_outcome(outcome: Outcome, reads_risk: bool) -> Outcome {
+    match outcome {
+        Outcome::DeniedByRiskApprover if !reads_risk => Outcome::DeniedByApprover,
+        Outcome::RiskApprovalTimedOut if !reads_risk => Outcome::ApprovalTimedOut,
+        told => told,
+    }
+}

@@ -7,7 +7,7 @@ use super::catalog::AccessPackage;
 use super::connection::connection;
 use super::loader;
 use super::request::AccessRequest;
-use super::scalar::DateTime;
+use super::scalar::{DateTime, read_id};
 use super::session::services;
 use super::user::User;
 use super::word::AuditResult;
@@ -100,15 +100,15 @@ pub struct AuditEventFilter {
 }
 
 impl AuditEventFilter {
-    /// As the reading takes it; `None` where nothing can match.
-    pub fn taken(self) -> Option<EventFilter> {
-        Some(EventFilter {
+    /// As the reading takes it.
+    pub fn taken(self) -> EventFilter {
+        EventFilter {
             activity: self.activity,
-            request: self.request_id.map(|id| id.parse()).transpose().ok()?,
-            actor: self.actor_id.map(|id| id.parse()).transpose().ok()?,
+            request: self.request_id.as_ref().map(read_id),
+            actor: self.actor_id.as_ref().map(read_id),
             after: self.occurred_after.map(|DateTime(at)| at),
             before: self.occurred_before.map(|DateTime(at)| at),
-        })
+        }
     }
 }
 

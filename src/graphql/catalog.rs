@@ -7,10 +7,9 @@ use super::connection::{connection, page_input};
 use super::error::{UserError, shown};
 use super::loader;
 use super::request::{AccessRequestConnection, AccessRequestFilter};
-use super::scalar::Duration;
+use super::scalar::{Duration, read_id};
 use super::session::{actor, services};
 use super::subject::{self, SubjectSet, SubjectSetInput};
-use crate::domain::refusal::Refusal;
 use crate::service::{CreateCatalog, CreatePackage, CreatePolicy, Fault, PackageFilter, PolicyRow, RequestFilter};
 
 /// A catalog of access packages.
@@ -97,7 +96,7 @@ impl AccessPackage {
         before: Option<String>,
         filter: Option<AccessRequestFilter>,
     ) -> Result<AccessRequestConnection, Error> {
-        let base = RequestFilter { package: Some(self.0.id), ..RequestFilter::default() };
+        let base = RequestFilter { of_package: Some(self.0.id), ..RequestFilter::default() };
         AccessRequestConnection::read(ctx, page_input(ctx, first, after, last, before), filter, base).await
     }
 }
@@ -230,14 +229,14 @@ pub struct CreateAccessPackageInput {
 
 impl CreateAccessPackageInput {
     /// As the use case takes it.
-    pub fn taken(self) -> Result<CreatePackage, Refusal> {
-        Ok(CreatePackage {
+    pub fn taken(self) -> CreatePackage {
+        CreatePackage {
             id: PackageId::new(),
-            catalog_id: self.catalog_id.parse().map_err(|_| Refusal::not_found("catalogId", "catalog"))?,
+            catalog_id: read_id(&self.catalog_id),
             display_name: self.display_name,
             description: self.description,
             is_hidden: self.is_hidden.unwrap_or(false),
-        })
+        }
     }
 }
 
@@ -265,21 +264,17 @@ pub struct CreateAssignmentPolicyInput {
 
 impl CreateAssignmentPolicyInput {
     /// As the use case takes it.
-    pub fn taken(self) -> Result<CreatePolicy, Refusal> {
-        let package = self.access_package_id.parse();
-        let package_id = package.map_err(|_| Refusal::not_found("accessPackageId", "access package"))?;
-        let sets = self.allowed_requestors.map(|sets| subject::taken(sets, "allowedRequestors")).transpose()?;
-        let stages = self.stages.into_iter().enumerate();
-        Ok(CreatePolicy {
+    pub fn taken(self) -> CreatePolicy {
+        CreatePolicy {
             id: PolicyId::new(),
-            package_id,
+            package_id: read_id(&self.access_package_id),
             display_name: self.display_name,
-            allowed_requestors: sets,
+            allowed_requestors: self.allowed_requestors.map(subject::taken),
             allow_managers_on_behalf: self.allow_managers_on_behalf.unwrap_or(false),
             is_requestor_justification_required: self.is_requestor_justification_required.unwrap_or(false),
-            stages: stages.map(|(index, stage)| stage.taken(&format!("stages.{index}"))).collect::<Result<_, _>>()?,
+            stages: self.stages.into_iter().map(PolicyStageInput::taken).collect(),
             assignment_duration: self.assignment_duration.map(|Duration(span)| span),
-        })
+        }
     }
 }
 
@@ -308,15 +303,15 @@ pub struct PolicyStageInput {
 }
 
 impl PolicyStageInput {
-    fn taken(self, at: &str) -> Result<entity::PolicyStage, Refusal> {
-        Ok(entity::PolicyStage {
-            approvers: subject::taken(self.approvers, &format!("{at}.approvers"))?,
-            fallback_approvers: subject::taken(self.fallback_approvers, &format!("{at}.fallbackApprovers"))?,
-            escalation_approvers: subject::taken(self.escalation_approvers, &format!("{at}.escalationApprovers"))?,
+    fn taken(self) -> entity::PolicyStage {
+        entity::PolicyStage {
+            approvers: subject::taken(self.approvers),
+            fallback_approvers: subject::taken(self.fallback_approvers),
+            escalation_approvers: subject::taken(self.escalation_approvers),
             escalate_after: self.escalate_after.map(|Duration(span)| span),
             decision_timeout: self.decision_timeout.unwrap_or(TIMEOUT_DEFAULT).0,
             is_approver_justification_required: self.is_approver_justification_required.unwrap_or(false),
-        })
+        }
     }
 }
 
@@ -357,13 +352,10 @@ pub struct AccessPackageFilter {
 }
 
 impl AccessPackageFilter {
-    /// As the reading takes it; `None` where nothing can match.
-    pub fn taken(self) -> Option<PackageFilter> {
-        let catalog = match self.catalog_id {
-            Some(id) => Some(id.parse().ok()?),
-            None => None,
-        };
-        Some(PackageFilter { catalog, search: self.search, requestable: false })
+    /// As the reading takes it.
+    pub fn taken(self) -> PackageFilter {
+        let catalog = self.catalog_id.as_ref().map(read_id);
+        PackageFilter { catalog, search: self.search, requestable: false }
     }
 }
 

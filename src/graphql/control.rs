@@ -10,7 +10,6 @@ use super::subject::{self, SubjectSet, SubjectSetInput};
 use super::user::User;
 use super::word::{InsiderRiskLevel, UserRiskLevel};
 use crate::domain::control::{Update, id};
-use crate::domain::refusal::Refusal;
 use crate::domain::risk;
 
 /// A setting of the whole tenant that changes how requests are routed.
@@ -129,17 +128,6 @@ fn given<T, U>(field: MaybeUndefined<T>, value: impl FnOnce(T) -> U) -> Option<O
     }
 }
 
-fn sets(
-    field: MaybeUndefined<Vec<SubjectSetInput>>,
-    name: &str,
-) -> Result<Option<Option<Vec<entity::SubjectSet>>>, Refusal> {
-    Ok(match field {
-        MaybeUndefined::Undefined => None,
-        MaybeUndefined::Null => Some(None),
-        MaybeUndefined::Value(sets) => Some(Some(subject::taken(sets, name)?)),
-    })
-}
-
 macro_rules! update_input {
     ($(#[$meta:meta])* $name:ident, $payload:ident, $control:ident, $level:ident) => {
         $(#[$meta])*
@@ -165,18 +153,18 @@ macro_rules! update_input {
 
         impl $name {
             /// As the rules take it.
-            pub fn taken(self) -> Result<Update, Refusal> {
+            pub fn taken(self) -> Update {
                 let levels = |levels: Vec<$level>| levels.into_iter().map(RiskLevel::from).collect();
-                Ok(Update {
+                Update {
                     expected_version: given(self.expected_version, i64::from),
                     is_enabled: given(self.is_enabled, |value| value),
                     is_approval_required: given(self.is_approval_required, |value| value),
                     minimum_risk_level: given(self.minimum_risk_level, RiskLevel::from),
                     risk_levels: given(self.risk_levels, levels),
-                    approvers: sets(self.approvers, "approvers")?,
-                    fallback_approvers: sets(self.fallback_approvers, "fallbackApprovers")?,
+                    approvers: given(self.approvers, subject::taken),
+                    fallback_approvers: given(self.fallback_approvers, subject::taken),
                     decision_timeout: given(self.decision_timeout, |Duration(span)| span),
-                })
+                }
             }
         }
 

@@ -24,17 +24,16 @@ pub fn shown(fault: Fault) -> Error {
         }
         Fault::Conflict => coded("CONFLICT", "What this relied on kept changing. Try again."),
         Fault::LimitExceeded(message) => coded("LIMIT_EXCEEDED", message),
-        Fault::Unavailable(why) => {
-            coded("UNAVAILABLE", format!("The database cannot answer now. Try again. (Reference {})", logged(&why)))
-        }
-        Fault::Internal(why) => coded("INTERNAL", format!("Something went wrong. (Reference {})", logged(&why))),
+        Fault::Unavailable(why) => masked("UNAVAILABLE", "The database cannot answer now. Try again.", &why),
+        Fault::Internal(why) => masked("INTERNAL", "Something went wrong.", &why),
     }
 }
 
-fn logged(why: &str) -> Uuid {
-    let reference = Uuid::new_v4();
-    error!(%reference, why, "an operation failed");
-    reference
+/// What went wrong goes into the log, its reference into the error.
+fn masked(code: &'static str, message: &str, why: &str) -> Error {
+    let reference = Uuid::new_v4().to_string();
+    error!(reference, why, "an operation failed");
+    coded(code, message).extend_with(|_, extensions| extensions.set("reference", reference.clone()))
 }
 
 /// Either the data of a payload, or the refusal that it shows in `userErrors`; a fault ends the field.

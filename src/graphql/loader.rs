@@ -31,12 +31,26 @@ impl<K, V> Default for Batch<K, V> {
 }
 
 impl<K: Copy + Eq + Hash, V: Clone + Default> Batch<K, V> {
-    /// What `key` has; `read` is called once for all keys of the level. A key that it does not return has the default value.
+    /// What `key` has; `read` is called once for all keys of the level. A key that it does not return has the default value. Where
+    /// a leader is dropped (an error elsewhere took its branch with it), those who waited on it ask again.
     async fn load<F: Future<Output = Result<HashMap<K, V>, Fault>>>(
         &self,
         key: K,
-        read: impl FnOnce(Vec<K>) -> F,
+        read: impl Fn(Vec<K>) -> F,
     ) -> Result<V, Fault> {
+        loop {
+            if let Ok(value) = self.ask(key, &read).await.await {
+                return value;
+            }
+        }
+    }
+
+    /// Asks once; as the leader, for all.
+    async fn ask<F: Future<Output = Result<HashMap<K, V>, Fault>>>(
+        &self,
+        key: K,
+        read: impl Fn(Vec<K>) -> F,
+    ) -> oneshot::Receiver<Result<V, Fault>> {
         let (sender, receiver) = oneshot::channel();
         let is_leader = {
             let mut waiting = self.waiting();
@@ -64,7 +78,7 @@ impl<K: Copy + Eq + Hash, V: Clone + Default> Batch<K, V> {
                 let _ = waiter.send(value);
             }
         }
-        receiver.await.unwrap_or_else(|_| Err(Fault::Internal("the reading was given up".to_owned())))
+        receiver
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiter<K, V>>> {
@@ -72,7 +86,7 @@ impl<K: Copy + Eq + Hash, V: Clone + Default> Batch<K, V> {
     }
 }
 
-/// Where the leader is dropped before it has taken the keys, those who wait are let go.
+/// Where the leader is dropped before it has taken the keys, those who wait are let go, to ask again.
 struct Abandoned<'a, K: Copy + Eq + Hash, V: Clone + Default>(&'a Batch<K, V>);
 
 impl<K: Copy + Eq + Hash, V: Clone + Default> Drop for Abandoned<'_, K, V> {

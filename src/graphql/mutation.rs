@@ -1,7 +1,7 @@
 //! The root of mutations: each maps its input, calls one use case, and shows what came of it.
 
-use async_graphql::{Context, Error, ID, Object};
-use entity::{RequestId, RiskSource, StageId};
+use async_graphql::{Context, Error, Object};
+use entity::{RequestId, RiskSource};
 
 use super::catalog::{
     AccessPackage, AssignmentPolicy, Catalog, CreateAccessPackageInput, CreateAccessPackagePayload,
@@ -21,13 +21,13 @@ use super::risk::{
     ReportInsiderRiskInput, ReportInsiderRiskPayload, ReportUserRiskInput, ReportUserRiskPayload, UserRiskActionInput,
     UserRiskActionPayload,
 };
-use super::scalar::DateTime;
+use super::scalar::{DateTime, read_id};
 use super::session::{actor, services};
 use super::stage::{ApprovalStage, DecideApprovalStageInput, DecideApprovalStagePayload};
 use super::user::User;
 use crate::domain::refusal::Refusal;
 use crate::service::risk::RiskAction;
-use crate::service::{Denied, Done, Fault, PolicyRow};
+use crate::service::{Fault, PolicyRow};
 
 /// Most decisions in one call.
 const DECISIONS_MAX: usize = 50;
@@ -47,10 +47,7 @@ impl Mutation {
     ) -> Option<Result<UpdateIdProtectionRiskApprovalPayload, Error>> {
         let work = async {
             let (services, actor) = (services(ctx)?, actor(ctx)?);
-            let done = match input.taken() {
-                Ok(update) => services.update_control(&actor, RiskSource::IdProtection, update).await,
-                Err(refusal) => services.may_update_controls(&actor).and(Err(refusal.into())),
-            };
+            let done = services.update_control(&actor, RiskSource::IdProtection, input.taken()).await;
             Ok(match settled(done)? {
                 Ok((row, warnings)) => UpdateIdProtectionRiskApprovalPayload {
                     control_configuration: Some(IdProtectionRiskApproval(row)),
@@ -75,10 +72,7 @@ impl Mutation {
     ) -> Option<Result<UpdateInsiderRiskApprovalPayload, Error>> {
         let work = async {
             let (services, actor) = (services(ctx)?, actor(ctx)?);
-            let done = match input.taken() {
-                Ok(update) => services.update_control(&actor, RiskSource::InsiderRisk, update).await,
-                Err(refusal) => services.may_update_controls(&actor).and(Err(refusal.into())),
-            };
+            let done = services.update_control(&actor, RiskSource::InsiderRisk, input.taken()).await;
             Ok(match settled(done)? {
                 Ok((row, warnings)) => UpdateInsiderRiskApprovalPayload {
                     control_configuration: Some(InsiderRiskApproval(row)),
@@ -117,10 +111,7 @@ impl Mutation {
     ) -> Option<Result<CreateAccessPackagePayload, Error>> {
         let work = async {
             let (services, actor) = (services(ctx)?, actor(ctx)?);
-            let done = match input.taken() {
-                Ok(input) => services.create_package(&actor, input).await,
-                Err(refusal) => services.may_manage_packages(&actor).and(Err(refusal.into())),
-            };
+            let done = services.create_package(&actor, input.taken()).await;
             let (row, refusal) = split(settled(done)?);
             Ok(CreateAccessPackagePayload { access_package: row.map(AccessPackage), user_errors: user_errors(refusal) })
         };
@@ -135,10 +126,7 @@ impl Mutation {
     ) -> Option<Result<CreateAssignmentPolicyPayload, Error>> {
         let work = async {
             let (services, actor) = (services(ctx)?, actor(ctx)?);
-            let done = match input.taken() {
-                Ok(input) => services.create_policy(&actor, input).await,
-                Err(refusal) => services.may_manage_packages(&actor).and(Err(refusal.into())),
-            };
+            let done = services.create_policy(&actor, input.taken()).await;
             let (row, refusal) = split(settled(done)?);
             let policy = row.map(|policy| AssignmentPolicy(PolicyRow { policy, is_open: true }));
             Ok(CreateAssignmentPolicyPayload { assignment_policy: policy, user_errors: user_errors(refusal) })
@@ -153,11 +141,7 @@ impl Mutation {
         input: SubmitAccessRequestInput,
     ) -> Option<Result<SubmitAccessRequestPayload, Error>> {
         let work = async {
-            let (services, actor) = (services(ctx)?, actor(ctx)?);
-            let done = match input.taken() {
-                Ok(input) => services.submit(&actor, input).await,
-                Err(refusal) => Err(refusal.into()),
-            };
+            let done = services(ctx)?.submit(&*actor(ctx)?, input.taken()).await;
             let (id, refusal) = split(settled(done)?);
             Ok(SubmitAccessRequestPayload { request: request(ctx, id).await?, user_errors: user_errors(refusal) })
         };
@@ -171,12 +155,8 @@ impl Mutation {
         input: CancelAccessRequestInput,
     ) -> Option<Result<CancelAccessRequestPayload, Error>> {
         let work = async {
-            let (services, actor) = (services(ctx)?, actor(ctx)?);
-            let id: Result<RequestId, _> = input.request_id.parse();
-            let done = match id {
-                Ok(id) => services.cancel(&actor, id, input.reason).await.map(|()| id),
-                Err(_) => Err(Refusal::not_found("requestId", "access request").into()),
-            };
+            let id: RequestId = read_id(&input.request_id);
+            let done = services(ctx)?.cancel(&*actor(ctx)?, id, input.reason).await.map(|()| id);
             let (id, refusal) = split(settled(done)?);
             Ok(CancelAccessRequestPayload { request: request(ctx, id).await?, user_errors: user_errors(refusal) })
         };
@@ -216,10 +196,8 @@ impl Mutation {
     ) -> Option<Result<ReportUserRiskPayload, Error>> {
         let work = async {
             let (services, actor) = (services(ctx)?, actor(ctx)?);
-            let done = match input.user_id.parse() {
-                Ok(id) => services.report_user_risk(&actor, id, input.level.into(), input.detail).await,
-                Err(_) => services.may_report_user_risk(&actor).and(Err(no_person("userId"))),
-            };
+            let (user, level) = (read_id(&input.user_id), input.level.into());
+            let done = services.report_user_risk(&actor, user, level, input.detail).await;
             let (row, refusal) = split(settled(done)?);
             Ok(ReportUserRiskPayload { user: row.map(User), user_errors: user_errors(refusal) })
         };
@@ -263,13 +241,9 @@ impl Mutation {
             let (services, actor) = (services(ctx)?, actor(ctx)?);
             let (observed_at, expires_at) =
                 (input.observed_at.map(|DateTime(at)| at), input.expires_at.map(|DateTime(at)| at));
-            let done = match input.user_id.parse() {
-                Ok(id) => {
-                    let level = input.level.into();
-                    services.report_insider_risk(&actor, id, level, observed_at, expires_at, input.reference).await
-                }
-                Err(_) => services.may_report_insider_risk(&actor).and(Err(no_person("userId"))),
-            };
+            let (user, level) = (read_id(&input.user_id), input.level.into());
+            let done =
+                services.report_insider_risk(&actor, user, level, observed_at, expires_at, input.reference).await;
             let (row, refusal) = split(settled(done)?);
             Ok(ReportInsiderRiskPayload { user: row.map(User), user_errors: user_errors(refusal) })
         };
@@ -282,10 +256,6 @@ fn split<T>(settled: Result<T, Refusal>) -> (Option<T>, Option<Refusal>) {
         Ok(value) => (Some(value), None),
         Err(refusal) => (None, Some(refusal)),
     }
-}
-
-fn no_person(field: &str) -> Denied {
-    Refusal::not_found(field, "person").into()
 }
 
 async fn request(ctx: &Context<'_>, id: Option<RequestId>) -> Result<Option<AccessRequest>, Error> {
@@ -301,15 +271,11 @@ async fn decide(
     index: Option<usize>,
 ) -> Result<DecideApprovalStagePayload, Error> {
     let (services, actor) = (services(ctx)?, actor(ctx)?);
-    let done: Done<(StageId, RequestId)> = match input.taken() {
-        Ok(input) => {
-            let stage = input.stage;
-            services.decide(&actor, input).await.map(|request| (stage, request))
-        }
-        Err(refusal) => Err(refusal.into()),
-    };
+    let input = input.taken();
+    let stage = input.stage;
+    let done = services.decide(&actor, input).await;
     match settled(done)? {
-        Ok((stage, id)) => Ok(DecideApprovalStagePayload {
+        Ok(id) => Ok(DecideApprovalStagePayload {
             stage: loader::stage(ctx, stage).await?.map(ApprovalStage::of),
             request: request(ctx, Some(id)).await?,
             user_errors: Vec::new(),
@@ -333,11 +299,7 @@ async fn act_on_risk(
     if input.user_ids.len() > PEOPLE_MAX {
         return Err(shown(Fault::LimitExceeded(format!("At most {PEOPLE_MAX} people."))));
     }
-    let parsed = |(index, id): (usize, &ID)| id.parse().map_err(|_| no_person(&format!("userIds.{index}")));
-    let done = match input.user_ids.iter().enumerate().map(parsed).collect::<Result<Vec<_>, _>>() {
-        Ok(ids) => services.act_on_user_risk(&actor, ids, action).await,
-        Err(denied) => services.may_report_user_risk(&actor).and(Err(denied)),
-    };
+    let done = services.act_on_user_risk(&actor, input.user_ids.iter().map(read_id).collect(), action).await;
     let (rows, refusal) = split(settled(done)?);
     Ok(UserRiskActionPayload {
         users: rows.map(|rows| rows.into_iter().map(User).collect()),

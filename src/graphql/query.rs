@@ -20,7 +20,7 @@ use super::stage::{
 use super::user::{User, UserConnection};
 use super::viewer::Viewer;
 use super::word::RiskSource;
-use crate::service::{Denied, Fault, RequestFilter, StageFilter};
+use crate::service::{Denied, Fault, RequestFilter};
 
 /// Most ids that `nodes` takes.
 const NODES_MAX: usize = 100;
@@ -50,11 +50,12 @@ impl Query {
     }
 
     /// Objects by their ids, in that order; 100 at most.
-    async fn nodes(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Result<Vec<Option<Node>>, Error> {
+    async fn nodes(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Result<Vec<Option<Result<Node, Error>>>, Error> {
         if ids.len() > NODES_MAX {
             return Err(shown(Fault::LimitExceeded(format!("At most {NODES_MAX} ids."))));
         }
-        futures_util::future::try_join_all(ids.iter().map(|id| node::by_id(ctx, id))).await
+        let nodes = ids.iter().map(|id| async { node::by_id(ctx, id).await.transpose() });
+        Ok(futures_util::future::join_all(nodes).await)
     }
 
     /// All control configurations: one of each kind, always there.
@@ -95,12 +96,9 @@ impl Query {
     ) -> Option<Result<AccessPackageConnection, Error>> {
         let read = async {
             let page = page_input(ctx, first, after, last, before);
-            let services = services(ctx)?;
-            let listing = match filter.unwrap_or_default().taken() {
-                Some(filter) => services.packages(&*actor(ctx)?, &filter, &page).await,
-                None => services.nothing(&page),
-            };
-            Ok(AccessPackageConnection::of(listing.map_err(shown)?, AccessPackage))
+            let filter = filter.unwrap_or_default().taken();
+            let listing = services(ctx)?.packages(&*actor(ctx)?, &filter, &page).await.map_err(shown)?;
+            Ok(AccessPackageConnection::of(listing, AccessPackage))
         };
         Some(read.await)
     }
@@ -164,10 +162,8 @@ impl Query {
     ) -> Option<Result<ApprovalStageConnection, Error>> {
         let read = async {
             let page = page_input(ctx, first, after, last, before);
-            let (services, actor) = (services(ctx)?, actor(ctx)?);
-            let (filter, can_match) = filter.unwrap_or_default().taken();
-            let filter = if can_match { filter } else { StageFilter { kinds: Some(Vec::new()), ..filter } };
-            let listing = services.approval_stages(&actor, &filter, &page).await.map_err(shown)?;
+            let filter = filter.unwrap_or_default().taken();
+            let listing = services(ctx)?.approval_stages(&*actor(ctx)?, &filter, &page).await.map_err(shown)?;
             Ok(ApprovalStageConnection::of(listing, ApprovalStage::of))
         };
         Some(read.await)
@@ -201,11 +197,7 @@ impl Query {
     ) -> Option<Result<AccessRequestPreview, Error>> {
         let read = async {
             let (services, actor) = (services(ctx)?, actor(ctx)?);
-            let previewed = match input.taken() {
-                Ok(input) => services.preview(&actor, &input).await,
-                Err(refusal) => Err(Denied::Refused(refusal)),
-            };
-            match previewed {
+            match services.preview(&actor, &input.taken()).await {
                 Ok(preview) => Ok(AccessRequestPreview::of(preview.route, actor.is_risk_reader())),
                 Err(Denied::Refused(refusal)) => {
                     let risk_evaluations = actor.is_risk_reader().then(Vec::new);
@@ -233,12 +225,9 @@ impl Query {
     ) -> Option<Result<AuditEventConnection, Error>> {
         let read = async {
             let page = page_input(ctx, first, after, last, before);
-            let (services, actor) = (services(ctx)?, actor(ctx)?);
-            let listing = match filter.unwrap_or_default().taken() {
-                Some(filter) => services.audit_events(&actor, &filter, &page).await,
-                None => services.no_audit_events(&actor, &page),
-            };
-            Ok(AuditEventConnection::of(listing.map_err(shown)?, AuditEvent))
+            let filter = filter.unwrap_or_default().taken();
+            let listing = services(ctx)?.audit_events(&*actor(ctx)?, &filter, &page).await.map_err(shown)?;
+            Ok(AuditEventConnection::of(listing, AuditEvent))
         };
         Some(read.await)
     }

@@ -1,6 +1,6 @@
-//! The scalars: moments and spans of time.
+//! The scalars: moments, spans of time, and how ids are read.
 
-use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use async_graphql::{ID, InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use chrono::{DateTime as Moment, Utc};
 use entity::{Seconds, Timestamp};
 
@@ -41,4 +41,10 @@ impl ScalarType for Duration {
     fn to_value(&self) -> Value {
         Value::String(duration::print(self.0))
     }
+}
+
+/// An id of the input. One that is malformed, or another noun's, is read as one that nothing has: unknown like any other, refused in
+/// the same place and with the same words.
+pub fn read_id<T: std::str::FromStr + Default>(id: &ID) -> T {
+    id.parse().unwrap_or_default()
 }

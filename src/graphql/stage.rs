@@ -7,12 +7,11 @@ use super::connection::connection;
 use super::error::{UserError, shown};
 use super::loader;
 use super::request::{AccessRequest, RiskEvaluation};
-use super::scalar::DateTime;
+use super::scalar::{DateTime, read_id};
 use super::subject::{self, SubjectSet};
 use super::user::User;
 use super::word::{ApprovalStageKind, ApprovalStageStatus, Decision, RiskSource};
 use crate::domain::permission::risk_source;
-use crate::domain::refusal::Refusal;
 use crate::service::{Decide, Fault, StageFilter, StageRow};
 
 /// One approval that a request needs.
@@ -184,9 +183,8 @@ pub struct DecideApprovalStageInput {
 
 impl DecideApprovalStageInput {
     /// As the use case takes it.
-    pub fn taken(self) -> Result<Decide, Refusal> {
-        let stage = self.stage_id.parse().map_err(|_| Refusal::not_found("stageId", "approval stage"))?;
-        Ok(Decide { stage, verdict: self.decision.into(), justification: self.justification })
+    pub fn taken(self) -> Decide {
+        Decide { stage: read_id(&self.stage_id), verdict: self.decision.into(), justification: self.justification }
     }
 }
 
@@ -213,17 +211,14 @@ pub struct ApprovalStageFilter {
 }
 
 impl ApprovalStageFilter {
-    /// As the reading takes it, and whether anything can match.
-    pub fn taken(self) -> (StageFilter, bool) {
-        let package = self.access_package_id.map(|id| id.parse()).transpose();
-        let can_match = package.is_ok();
-        let filter = StageFilter {
+    /// As the reading takes it.
+    pub fn taken(self) -> StageFilter {
+        StageFilter {
             kinds: self.kinds.map(|kinds| kinds.into_iter().map(Into::into).collect()),
-            package: package.unwrap_or_default(),
+            package: self.access_package_id.as_ref().map(read_id),
             due_before: self.due_before.map(|DateTime(at)| at),
             ..StageFilter::default()
-        };
-        (filter, can_match)
+        }
     }
 }
 

@@ -4,9 +4,9 @@ use async_graphql::{Context, Error, ID, OneofObject, SimpleObject, Union};
 use entity::SubjectSet as Set;
 
 use super::loader;
+use super::scalar::read_id;
 use super::user::{Group, User};
 use super::word::DirectoryRole;
-use crate::domain::refusal::{Code, Refusal};
 use crate::service::Fault;
 
 /// A set of people that a rule names.
@@ -84,20 +84,14 @@ pub enum SubjectSetInput {
     DirectoryRole(DirectoryRole),
 }
 
-/// Sets as the rules take them; a refusal names the deepest field, below `field`.
-pub fn taken(sets: Vec<SubjectSetInput>, field: &str) -> Result<Vec<Set>, Refusal> {
-    let one = |(index, set): (usize, SubjectSetInput)| match set {
-        SubjectSetInput::UserId(id) => {
-            id.parse().map(Set::User).map_err(|_| Refusal::not_found(&format!("{field}.{index}.userId"), "person"))
-        }
-        SubjectSetInput::GroupId(id) => {
-            id.parse().map(Set::Group).map_err(|_| Refusal::not_found(&format!("{field}.{index}.groupId"), "group"))
-        }
-        SubjectSetInput::RequestorManagerLevel(level @ 1..=2) => Ok(Set::Manager(if level == 1 { 1 } else { 2 })),
-        SubjectSetInput::RequestorManagerLevel(_) => {
-            Err(Refusal::at(Code::Invalid, &format!("{field}.{index}.requestorManagerLevel"), "1 or 2."))
-        }
-        SubjectSetInput::DirectoryRole(role) => Ok(Set::Role(role.into())),
+/// Sets as the use cases take them, which check them.
+pub fn taken(sets: Vec<SubjectSetInput>) -> Vec<Set> {
+    let one = |set| match set {
+        SubjectSetInput::UserId(id) => Set::User(read_id(&id)),
+        SubjectSetInput::GroupId(id) => Set::Group(read_id(&id)),
+        // What is no level at all is none that there is.
+        SubjectSetInput::RequestorManagerLevel(level) => Set::Manager(u8::try_from(level).unwrap_or(0)),
+        SubjectSetInput::DirectoryRole(role) => Set::Role(role.into()),
     };
-    sets.into_iter().enumerate().map(one).collect()
+    sets.into_iter().map(one).collect()
 }

@@ -34,5 +34,10 @@ pub(super) async fn ready(State(door): State<Arc<Door>>) -> (StatusCode, &'stati
 
 /// The numbers.
 pub(super) async fn metrics(State(door): State<Arc<Door>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], door.state.metrics.render())
+    let (metrics, services) = (&door.state.metrics, &door.state.services);
+    let (plans, groups) = services.commit_counts();
+    metrics.commits.set(i64::try_from(plans).unwrap_or(i64::MAX));
+    metrics.commit_groups.set(i64::try_from(groups).unwrap_or(i64::MAX));
+    metrics.log_head.set(services.head());
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
 }

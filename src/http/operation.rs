@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{DocumentOperations, OperationType};
@@ -14,6 +15,9 @@ use super::answer::{Answer, shortened};
 use super::{Door, State};
 use crate::graphql::Session;
 use crate::telemetry::Metrics;
+
+/// How long a query or a mutation may run.
+const EXECUTION_LIMIT: Duration = Duration::from_secs(30);
 
 /// What a client sends, by POST, GET or WebSocket. Members that are not known are ignored, null means absent.
 #[derive(Debug, Default, Deserialize)]
@@ -80,9 +84,11 @@ impl Operation {
 pub(super) async fn execute(state: &State, operation: Operation, session: Session) -> Answer {
     state.metrics.operations.add_one();
     let work = state.schema.execute(operation.request.data(session));
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(response) => Answer::of(response, &state.metrics),
-        Err(payload) => Answer::panicked(payload.as_ref(), &state.metrics),
+    match tokio::time::timeout(EXECUTION_LIMIT, AssertUnwindSafe(work).catch_unwind()).await {
+        Ok(Ok(response)) => Answer::of(response, &state.metrics),
+        Ok(Err(payload)) => Answer::panicked(payload.as_ref(), &state.metrics),
+        // What was handed to the committer is committed all the same: an idempotency key tells on the next try.
+        Err(_) => Answer::refused("TIMEOUT", "This took too long. Try again.", &state.metrics),
     }
 }
 

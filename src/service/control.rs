@@ -6,7 +6,7 @@ use tracing::warn;
 use super::{ATTEMPTS, Done, Fault, Services};
 use crate::domain::control::{self as rules, Update};
 use crate::domain::permission::{Actor, Right};
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{Code, Refusal};
 use crate::store::StoreError;
 
 impl Services {
@@ -48,8 +48,14 @@ impl Services {
         Err(Fault::Conflict.into())
     }
 
-    /// The people and groups that these sets name exist; the refusal names the deepest field, below `field`.
+    /// The people and groups that these sets name exist, and managers are of a level that there is; the refusal names the deepest
+    /// field, below `field`.
     pub(super) async fn check_subjects(&self, sets: &[SubjectSet], field: &str) -> Done<()> {
+        let is_no_level = |set: &SubjectSet| matches!(set, SubjectSet::Manager(level) if !(1..=2).contains(level));
+        if let Some(index) = sets.iter().position(is_no_level) {
+            let field = format!("{field}.{index}.requestorManagerLevel");
+            return Err(Refusal::at(Code::Invalid, &field, "1 (the manager) or 2 (the manager's manager).").into());
+        }
         let users: Vec<_> =
             sets.iter().filter_map(|set| if let SubjectSet::User(id) = set { Some(*id) } else { None }).collect();
         let groups: Vec<_> =

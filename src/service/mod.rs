@@ -156,6 +156,11 @@ impl Services {
         Ok(self.store.verify_log().await?)
     }
 
+    /// How many plans, and in how many groups, this instance has committed since its start.
+    pub fn commit_counts(&self) -> (u64, u64) {
+        self.store.commit_counts()
+    }
+
     /// Position of the newest event that this instance has heard of.
     pub fn head(&self) -> i64 {
         *self.store.watch_head().borrow()
@@ -169,26 +174,6 @@ impl Services {
     /// Takes no more commits, and waits for those under way.
     pub async fn stop(&self) {
         self.store.stop().await;
-    }
-
-    /// Refuses whoever may not change controls: before input that cannot be read is told apart.
-    pub fn may_update_controls(&self, actor: &Actor) -> Result<(), Denied> {
-        Ok(self.require(actor, Right::UpdateControls)?)
-    }
-
-    /// The same for catalogs, packages and policies.
-    pub fn may_manage_packages(&self, actor: &Actor) -> Result<(), Denied> {
-        Ok(self.require(actor, Right::ManagePackages)?)
-    }
-
-    /// The same for reports of ID Protection risk.
-    pub fn may_report_user_risk(&self, actor: &Actor) -> Result<(), Denied> {
-        Ok(self.require(actor, Right::ReportUserRisk)?)
-    }
-
-    /// The same for reports of insider risk.
-    pub fn may_report_insider_risk(&self, actor: &Actor) -> Result<(), Denied> {
-        Ok(self.require(actor, Right::ReportInsiderRisk)?)
     }
 
     fn require(&self, actor: &Actor, right: Right) -> Result<(), Fault> {

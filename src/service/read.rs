@@ -99,13 +99,6 @@ impl Services {
         }
     }
 
-    /// The page of a list that nothing can be in: its arguments are checked all the same.
-    pub fn nothing<T>(&self, page: &PageInput) -> Result<Listing<T>, Fault> {
-        page.sized()?;
-        let event_cursor = self.cursors.seal(self.head());
-        Ok(Listing { items: Vec::new(), has_next: false, has_previous: false, total: 0, event_cursor })
-    }
-
     /// Catalogs, by name.
     pub async fn catalogs(&self, actor: &Actor, page: &PageInput) -> Result<Listing<catalog::Model>, Fault> {
         Ok(self.listing(self.store.catalogs(actor, &page.args(&NAME_ORDER)?).await?))
@@ -219,12 +212,6 @@ impl Services {
         let event_cursor = self.cursors.seal(found.head);
         let items = found.items.into_iter().map(|(_, row)| (self.cursors.seal(row.position), row)).collect();
         Ok(Listing { items, has_next, has_previous, total, event_cursor })
-    }
-
-    /// The page of the log for a filter that nothing can match.
-    pub fn no_audit_events(&self, actor: &Actor, page: &PageInput) -> Result<Listing<event::Model>, Fault> {
-        self.require(actor, Right::ReadAudit)?;
-        self.nothing(page)
     }
 
     /// The details of an event, by name.

@@ -33,6 +33,16 @@ pub struct Submit {
     pub idempotency_key: Option<String>,
 }
 
+/// What an idempotency key stands for.
+enum FirstMade {
+    /// Nothing.
+    Never,
+    /// The request of the same input.
+    Now(RequestId),
+    /// A request of a life that is over.
+    LongAgo(RequestId),
+}
+
 /// What would happen if a request were submitted now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
@@ -48,20 +58,21 @@ impl Services {
         let key = input.idempotency_key.clone().map(|key| (key, input_hash(&input)));
         text::key("idempotencyKey", input.idempotency_key.as_deref())?;
         for _ in 0..ATTEMPTS {
-            let mut key_seen = None;
-            if let Some((key, hash)) = &key
-                && let Some(seen) = self.store.idempotency(actor.user_id, key).await?
-            {
-                if self.clock.now() < seen.created_at.plus(KEY_LIFE) {
-                    if seen.input_hash == *hash {
-                        return Ok(seen.request_id);
-                    }
-                    let message = "This key was used with other input within the last 24 hours.";
-                    return Err(Refusal::at(Code::Invalid, "idempotencyKey", message).into());
+            let key_seen = match self.first_made(actor, key.as_ref()).await? {
+                FirstMade::Now(id) => return Ok(id),
+                FirstMade::LongAgo(id) => Some(id),
+                FirstMade::Never => None,
+            };
+            let (facts, route) = match self.plan_route(actor, &input).await {
+                Ok(planned) => planned,
+                Err(denied) => {
+                    // The same call may have come through meanwhile: then its own request is what stands in the way.
+                    return match self.first_made(actor, key.as_ref()).await? {
+                        FirstMade::Now(id) => Ok(id),
+                        FirstMade::LongAgo(_) | FirstMade::Never => Err(denied),
+                    };
                 }
-                key_seen = Some(seen.request_id);
-            }
-            let (facts, route) = self.plan_route(actor, &input).await?;
+            };
             let facts_json = serde_json::to_string(&facts).map_err(|error| Fault::Internal(error.to_string()))?;
             let ids = SubmissionIds {
                 request: RequestId::new(),
@@ -77,6 +88,20 @@ impl Services {
             }
         }
         Err(Fault::Conflict.into())
+    }
+
+    /// What was submitted with this key within its life; other input then is a refusal.
+    async fn first_made(&self, actor: &Actor, key: Option<&(String, String)>) -> Done<FirstMade> {
+        let Some((key, hash)) = key else { return Ok(FirstMade::Never) };
+        let Some(seen) = self.store.idempotency(actor.user_id, key).await? else { return Ok(FirstMade::Never) };
+        if self.clock.now() >= seen.created_at.plus(KEY_LIFE) {
+            return Ok(FirstMade::LongAgo(seen.request_id));
+        }
+        if seen.input_hash == *hash {
+            return Ok(FirstMade::Now(seen.request_id));
+        }
+        let message = "This key was used with other input within the last 24 hours.";
+        Err(Refusal::at(Code::Invalid, "idempotencyKey", message).into())
     }
 
     /// What would happen if this request were submitted now: the same refusals in the same order, or the same route. Nothing changes.

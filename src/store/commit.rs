@@ -6,7 +6,7 @@
 //! guessed, the commit is looked up.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use entity::{CommitId, Timestamp};
@@ -68,8 +68,16 @@ pub struct Handle {
     background: mpsc::Sender<Job>,
     stop: watch::Sender<bool>,
     done: watch::Receiver<bool>,
-    skew: Arc<AtomicI64>,
-    is_failing: Arc<AtomicBool>,
+    state: Arc<State>,
+}
+
+/// What the committer tells of itself.
+#[derive(Default)]
+struct State {
+    skew: AtomicI64,
+    is_failing: AtomicBool,
+    plans: AtomicU64,
+    groups: AtomicU64,
 }
 
 impl Handle {
@@ -99,7 +107,7 @@ impl Handle {
 
     /// Can it commit now? Costs nothing while the last commit went through; after one that did not, tries to take up room.
     pub async fn probe(&self) -> Read<()> {
-        if !self.is_failing.load(Ordering::Relaxed) {
+        if !self.state.is_failing.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.commit(Plan { urgency: Urgency::Background, ..Plan::default() }).await.map(|_| ())
@@ -107,7 +115,12 @@ impl Handle {
 
     /// How far this instance's clock was off the database server's at the last commit, in microseconds.
     pub fn skew(&self) -> i64 {
-        self.skew.load(Ordering::Relaxed)
+        self.state.skew.load(Ordering::Relaxed)
+    }
+
+    /// How many plans, and in how many groups, this instance has committed since its start.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.state.plans.load(Ordering::Relaxed), self.state.groups.load(Ordering::Relaxed))
     }
 }
 
@@ -117,14 +130,13 @@ pub fn start(db: Db, connection: DatabaseConnection, clock: Clock, head: watch::
     let (background, background_queue) = mpsc::channel(QUEUE);
     let (stop, stopping) = watch::channel(false);
     let (done_sender, done) = watch::channel(false);
-    let skew = Arc::new(AtomicI64::new(0));
-    let is_failing = Arc::new(AtomicBool::new(false));
-    let committer = Committer { db, connection, clock, head, skew: skew.clone(), is_failing: is_failing.clone() };
+    let state = Arc::new(State::default());
+    let committer = Committer { db, connection, clock, head, state: state.clone() };
     tokio::spawn(async move {
         committer.run(people_queue, background_queue, stopping).await;
         done_sender.send_replace(true);
     });
-    Handle { people, background, stop, done, skew, is_failing }
+    Handle { people, background, stop, done, state }
 }
 
 struct Committer {
@@ -132,8 +144,7 @@ struct Committer {
     connection: DatabaseConnection,
     clock: Clock,
     head: watch::Sender<i64>,
-    skew: Arc<AtomicI64>,
-    is_failing: Arc<AtomicBool>,
+    state: Arc<State>,
 }
 
 impl Committer {
@@ -172,7 +183,7 @@ impl Committer {
     async fn commit(&self, group: Vec<Job>) {
         let (plans, replies): (Vec<Plan>, Vec<_>) = group.into_iter().map(|job| (job.plan, job.reply)).unzip();
         let attempted = self.attempt(&plans).await;
-        self.is_failing.store(matches!(attempted, Err(StoreError::Unavailable(_))), Ordering::Relaxed);
+        self.state.is_failing.store(matches!(attempted, Err(StoreError::Unavailable(_))), Ordering::Relaxed);
         let answers = match attempted {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             Err(StoreError::Data(why)) if plans.len() > 1 => {
@@ -214,6 +225,9 @@ impl Committer {
                 return Err(error);
             }
         }
+        let done = prepared.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Done(_))).count();
+        self.state.plans.fetch_add(done as u64, Ordering::Relaxed);
+        self.state.groups.fetch_add(1, Ordering::Relaxed);
         super::announce(&self.head, prepared.position);
         Ok(prepared.outcomes)
     }
@@ -338,7 +352,7 @@ impl Committer {
     fn check_skew(&self, server_now: Option<Timestamp>, now: Timestamp) -> Read<()> {
         let Some(server_now) = server_now.filter(|_| self.clock.is_system()) else { return Ok(()) };
         let skew = now.0 - server_now.0;
-        self.skew.store(skew, Ordering::Relaxed);
+        self.state.skew.store(skew, Ordering::Relaxed);
         if skew.abs() > SKEW_MAX_MICROS {
             let seconds = skew as f64 / 1_000_000.0;
             return Err(StoreError::Unavailable(format!("this instance's clock is {seconds:.1} s off the database's")));

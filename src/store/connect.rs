@@ -90,6 +90,8 @@ impl Target {
             .min_connections(0)
             .acquire_timeout(Duration::from_secs(3))
             .connect_timeout(Duration::from_secs(3))
+            // A connection in steady use is not asked at each statement whether it is still there.
+            .test_before_acquire_if_idle_for(Duration::from_secs(1))
             .sqlx_logging(false);
         match self.db {
             Db::Sqlite => {
@@ -168,6 +170,11 @@ impl Store {
     /// How far this instance's clock was off the database server's at the last commit, in microseconds.
     pub fn clock_skew(&self) -> i64 {
         self.committer.skew()
+    }
+
+    /// How many plans, and in how many groups, this instance has committed since its start.
+    pub fn commit_counts(&self) -> (u64, u64) {
+        self.committer.counts()
     }
 
     /// On PostgreSQL: hears of other instances' commits, and tells them of ours. Both only hurry what a poll guarantees. Runs until

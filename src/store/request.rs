@@ -28,6 +28,8 @@ pub struct RequestFilter {
     pub states: Option<Vec<RequestState>>,
     /// For one package.
     pub package: Option<PackageId>,
+    /// Of one package's own list.
+    pub of_package: Option<PackageId>,
     /// By one person.
     pub requestor: Option<UserId>,
     /// For one person.
@@ -62,7 +64,7 @@ impl Store {
         if let Some(states) = &filter.states {
             tests.push(format!("r.state {}", params.any(states.iter().map(|state| state.as_str()))));
         }
-        if let Some(package) = filter.package {
+        for package in [filter.package, filter.of_package].into_iter().flatten() {
             tests.push(format!("r.package_id = {}", params.add(package)));
         }
         if let Some(requestor) = filter.requestor {

@@ -2,5 +2,6 @@
 //! and on PostgreSQL. Plain `cargo test` tells them on SQLite; `scripts/test` on both.
 
 mod house;
+mod main_job;
 mod readme;
 mod support;
