@@ -4,4 +4,5 @@
 mod house;
 mod main_job;
 mod readme;
+mod stream;
 mod support;
