@@ -7,6 +7,9 @@ use uuid::Uuid;
 use crate::domain::refusal::{Code, Refusal};
 use crate::service::{Denied, Fault};
 
+/// A nullable place that can fail: its error leaves everything around it as it is.
+pub type Nullable<T> = Option<Result<T, Error>>;
+
 /// A GraphQL error with `extensions.code`.
 pub fn coded(code: &'static str, message: impl Into<String>) -> Error {
     Error::new(message).extend_with(|_, extensions| extensions.set("code", code))

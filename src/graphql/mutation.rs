@@ -11,7 +11,7 @@ use super::control::{
     IdProtectionRiskApproval, InsiderRiskApproval, UpdateIdProtectionRiskApprovalInput,
     UpdateIdProtectionRiskApprovalPayload, UpdateInsiderRiskApprovalInput, UpdateInsiderRiskApprovalPayload,
 };
-use super::error::{settled, shown, user_errors};
+use super::error::{Nullable, settled, shown, user_errors};
 use super::loader;
 use super::request::{
     AccessRequest, CancelAccessRequestInput, CancelAccessRequestPayload, SubmitAccessRequestInput,
@@ -177,7 +177,7 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         input: Vec<DecideApprovalStageInput>,
-    ) -> Option<Result<Vec<Option<Result<DecideApprovalStagePayload, Error>>>, Error>> {
+    ) -> Nullable<Vec<Nullable<DecideApprovalStagePayload>>> {
         if input.len() > DECISIONS_MAX {
             return Some(Err(shown(Fault::BadInput(format!("At most {DECISIONS_MAX} decisions.")))));
         }

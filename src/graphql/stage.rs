@@ -15,6 +15,7 @@ use crate::domain::permission::risk_source;
 use crate::service::{Decide, Fault, StageFilter, StageRow};
 
 /// One approval that a request needs.
+#[expect(clippy::duplicated_attributes, reason = "two fields of one interface may have one type")]
 #[derive(Interface, Clone)]
 #[graphql(
     field(name = "id", ty = "ID", desc = "Its id."),

@@ -29,13 +29,16 @@ pub struct Decide {
     pub justification: Option<String>,
 }
 
-/// Which refusals the log has heard of lately, so that nobody can flood it.
+/// Who was refused what, where.
+type Refused = (UserId, StageId, Code);
+
+/// Which refusals the log has heard of lately, so that nobody can flood it: when it was last told of each, and how many since.
 #[derive(Default)]
-pub struct RefusalLog(Mutex<HashMap<(UserId, StageId, Code), (Timestamp, i64)>>);
+pub struct RefusalLog(Mutex<HashMap<Refused, (Timestamp, i64)>>);
 
 impl RefusalLog {
     /// Is it time to tell the log? Then how many it was not told of since the last time.
-    fn tell(&self, key: (UserId, StageId, Code), now: Timestamp) -> Option<i64> {
+    fn tell(&self, key: Refused, now: Timestamp) -> Option<i64> {
         let mut heard = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if heard.len() >= REFUSALS_MAX {
             heard.retain(|_, (at, _)| now < at.plus(REFUSAL_PAUSE));

@@ -24,7 +24,6 @@ macro_rules! story {
     ($(#[$meta:meta])* $name:ident, $options:expr, |$world:ident| $body:block) => {
         $(#[$meta])*
         mod $name {
-            #[allow(unused_imports, reason = "a story uses what it needs of its file")]
             use super::*;
 
             async fn tell(kind: $crate::support::Kind) {
