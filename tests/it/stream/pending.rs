@@ -13,7 +13,7 @@ story!(who_listens_hears_of_a_new_stage_at_once, |world| {
     let request = alice.asks_for(FINANCE_DATA).await;
 
     let told = pending(&mut socket).await;
-    assert_eq!(told["occurredAt"], "2026-03-02T09:00:00.000000Z");
+    assert_eq!(told["occurredAt"], "2026-03-02T09:00:00Z");
     let stage = &told["stage"];
     assert_eq!((&stage["kind"], &stage["source"]), (&json!("ID_PROTECTION_RISK"), &json!("ID_PROTECTION")));
     assert_eq!((&stage["status"], &stage["position"]), (&json!("PENDING"), &json!(1)));

@@ -81,10 +81,10 @@ async fn everything_is_heard_once(world: &World, instances: &[SocketAddr], round
     let begin = world.snapshot().await.events.len();
     let sams: Vec<_> = instances.iter().map(|address| world.person_at(*address, "sam")).collect();
     let wanted = crowd.len() * rounds;
-    let writers = crowd.into_iter().enumerate().map(|(index, person)| {
-        let person = Person { address: instances[index % instances.len()], ..person };
-        writes(person, rounds)
-    });
+    let writers = crowd
+        .into_iter()
+        .enumerate()
+        .map(|(index, person)| writes(person.at(instances[index % instances.len()]), rounds));
     let mut readers = Vec::new();
     for _ in 0..4 {
         readers.push(Reader::new(&sams[0]).await);
@@ -135,7 +135,7 @@ story!(readers_hear_everything_once_across_restarts, |world| {
     let crowd = world.risky_crowd(4).await;
     let begin = world.snapshot().await.events.len();
     let mut reader = Reader::new(&world.person("sam")).await;
-    let at = |address| crowd.iter().map(move |person| writes(Person { address, ..person.clone() }, 2));
+    let at = |address| crowd.iter().map(move |person| writes(person.at(address), 2));
     for _ in 0..3 {
         let sam = world.person("sam");
         // It is still connected, and has not heard all of it, when the server stops.

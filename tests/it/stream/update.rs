@@ -31,7 +31,7 @@ story!(who_asked_follows_what_they_may_see_until_the_end, |world| {
     world.clock.advance(Seconds(60));
     passes(&sam, &id).await;
     let begun = update(&mut listening).await;
-    assert_eq!(begun["occurredAt"], "2026-03-02T09:01:00.000000Z");
+    assert_eq!(begun["occurredAt"], "2026-03-02T09:01:00Z");
     assert_eq!(begun["request"]["currentStage"]["kind"], "POLICY", "her first stage has begun");
     assert_eq!(update(&mut watching).await["request"]["stages"][0]["status"], "APPROVED");
 

@@ -43,6 +43,11 @@ impl Person {
         Person { http, address, id, token }
     }
 
+    /// The same person at another server.
+    pub fn at(&self, address: SocketAddr) -> Person {
+        Person { address, ..self.clone() }
+    }
+
     /// The id as the API has it.
     pub fn user_id(&self) -> String {
         self.id.to_string()
