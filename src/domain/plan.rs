@@ -2,10 +2,11 @@
 //! events; all of it is written together, or nothing.
 
 use entity::{
-    AssignmentId, PackageId, PolicyId, RequestId, RiskSource, StageId, Timestamp, UserId, assignment, catalog, control,
-    control_version, decision, evaluation, group, group_member, idempotency, insider_risk, membership, package, policy,
-    policy_requestor, request, role, stage, stage_approver, user, user_risk,
+    AssignmentId, DirectoryRole, PackageId, PolicyId, RequestId, RiskSource, StageId, SubjectKind, Timestamp, UserId,
+    assignment, catalog, control, control_version, decision, evaluation, group, group_member, idempotency,
+    insider_risk, membership, package, policy, policy_requestor, request, role, stage, stage_approver, user, user_risk,
 };
+use uuid::Uuid;
 
 use super::event::NewEvent;
 
@@ -142,10 +143,43 @@ pub struct DirectoryChange {
     pub members: Vec<group_member::Model>,
     /// Members that left one.
     pub lost_members: Vec<group_member::Model>,
-    /// Flattened memberships that begin; `since` is the new directory version.
-    pub memberships: Vec<membership::Model>,
-    /// Flattened memberships that end; `until` is the new directory version.
-    pub ended_memberships: Vec<membership::Model>,
+    /// Flattened memberships that begin with the new directory version.
+    pub begun: Vec<Place>,
+    /// Flattened memberships that end with it, and the version that each began with.
+    pub ended: Vec<(Place, i64)>,
+    /// The new directory version.
+    pub version: i64,
+}
+
+/// Somebody's place in a set of people, small enough to hold all of a large directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The kind of set.
+    pub kind: SubjectKind,
+    /// Which one.
+    pub subject: Subject,
+    /// Who is in it.
+    pub user_id: UserId,
+}
+
+/// What a set of people is named after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A person or a group.
+    Object(Uuid),
+    /// A role.
+    Role(DirectoryRole),
+}
+
+impl Place {
+    /// The row of a place that holds since one version, and until another.
+    pub fn row(&self, since: i64, until: Option<i64>) -> membership::Model {
+        let subject = match self.subject {
+            Subject::Object(id) => id.to_string(),
+            Subject::Role(role) => role.as_str().to_owned(),
+        };
+        membership::Model { kind: self.kind, subject, user_id: self.user_id, since, until }
+    }
 }
 
 /// What one use case wants committed.

@@ -3,15 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use entity::{
-    DirectoryRole, GroupId, SubjectKind, Timestamp, UserId, canonical_uuid, group, group_member, membership, role, user,
-};
+use entity::{DirectoryRole, GroupId, SubjectKind, Timestamp, UserId, canonical_uuid, group, group_member, role, user};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{ATTEMPTS, Fault, Services};
 use crate::domain::event::{EventActor, EventKind, NewEvent};
-use crate::domain::plan::{DirectoryChange, Guard, Plan};
+use crate::domain::plan::{DirectoryChange, Guard, Place, Plan, Subject};
 use crate::domain::text;
 use crate::store::DirectoryState;
 
@@ -108,8 +106,6 @@ struct Wanted {
     users: BTreeMap<UserId, (user::Model, BTreeSet<DirectoryRole>)>,
     groups: BTreeMap<GroupId, (group::Model, BTreeSet<Uuid>)>,
 }
-
-type Held = (SubjectKind, String, UserId);
 
 impl Services {
     /// Loads a picture of the directory in one commit. The same picture twice changes nothing the second time.
@@ -272,7 +268,6 @@ fn check_mass_deletion(state: &DirectoryState, wanted: &Wanted, options: ImportO
 
 /// From what stands to what is wanted.
 fn difference(state: &DirectoryState, wanted: &Wanted) -> Result<(DirectoryChange, Imported), String> {
-    let version = state.version + 1;
     let (mut change, mut imported) = (DirectoryChange::default(), Imported::default());
     for (id, (row, _)) in &wanted.users {
         if state.users.get(id) != Some(row) {
@@ -321,26 +316,12 @@ fn difference(state: &DirectoryState, wanted: &Wanted) -> Result<(DirectoryChang
     change.members = members.difference(&held_members).map(member_row).collect();
     change.lost_members = held_members.difference(&members).map(member_row).collect();
 
-    let memberships = memberships(wanted)?;
-    let held = state.held();
-    for (kind, subject, user_id) in &memberships {
-        if !held.contains_key(&(*kind, subject.as_str(), *user_id)) {
-            let row = membership::Model {
-                kind: *kind,
-                subject: subject.clone(),
-                user_id: *user_id,
-                since: version,
-                until: None,
-            };
-            change.memberships.push(row);
-        }
-    }
-    for row in &state.memberships {
-        if !memberships.contains(&(row.kind, row.subject.clone(), row.user_id)) {
-            change.ended_memberships.push(membership::Model { until: Some(version), ..row.clone() });
-        }
-    }
-    imported.is_changed = change != DirectoryChange::default();
+    let places = places(wanted)?;
+    change.version = state.version + 1;
+    change.ended =
+        state.places.iter().filter(|(place, _)| !places.contains(place)).map(|(p, since)| (*p, *since)).collect();
+    change.begun = places.into_iter().filter(|place| !state.places.contains_key(place)).collect();
+    imported.is_changed = change != DirectoryChange { version: change.version, ..DirectoryChange::default() };
     Ok((change, imported))
 }
 
@@ -359,17 +340,18 @@ fn order_by_manager(rows: &mut [user::Model]) {
 }
 
 /// Everybody's place in every set of people.
-fn memberships(wanted: &Wanted) -> Result<HashSet<Held>, String> {
-    let mut held = HashSet::new();
+fn places(wanted: &Wanted) -> Result<HashSet<Place>, String> {
+    let mut places = HashSet::new();
     for (id, (person, roles)) in &wanted.users {
-        held.insert((SubjectKind::User, id.0.to_string(), *id));
+        let object = Subject::Object(id.0);
+        places.insert(Place { kind: SubjectKind::User, subject: object, user_id: *id });
         for role in roles {
-            held.insert((SubjectKind::Role, role.as_str().to_owned(), *id));
+            places.insert(Place { kind: SubjectKind::Role, subject: Subject::Role(*role), user_id: *id });
         }
         if let Some(manager) = person.manager_id {
-            held.insert((SubjectKind::Manager1, id.0.to_string(), manager));
+            places.insert(Place { kind: SubjectKind::Manager1, subject: object, user_id: manager });
             if let Some(above) = wanted.users.get(&manager).and_then(|(manager, _)| manager.manager_id) {
-                held.insert((SubjectKind::Manager2, id.0.to_string(), above));
+                places.insert(Place { kind: SubjectKind::Manager2, subject: object, user_id: above });
             }
         }
     }
@@ -378,9 +360,10 @@ fn memberships(wanted: &Wanted) -> Result<HashSet<Held>, String> {
         flatten(*id, wanted, &mut flat)?;
     }
     for (id, people) in flat {
-        held.extend(people.into_iter().map(|person| (SubjectKind::Group, id.0.to_string(), person)));
+        let subject = Subject::Object(id.0);
+        places.extend(people.into_iter().map(|user_id| Place { kind: SubjectKind::Group, subject, user_id }));
     }
-    Ok(held)
+    Ok(places)
 }
 
 /// The people of a group, directly or through groups in it; without recursion, so that no nesting is too deep.

@@ -321,17 +321,15 @@ impl Committer {
         change: &DirectoryChange,
         now: Timestamp,
     ) -> Read<Plan> {
-        let mut change = change.clone();
-        change.users.iter_mut().for_each(|row| entity::Row::stamp(row, now));
-        change.groups.iter_mut().for_each(|row| entity::Row::stamp(row, now));
-        put_all(self.db, transaction, &change.users).await?;
-        put_all(self.db, transaction, &change.groups).await?;
+        put_all(self.db, transaction, &change.users, |row| stamped(row.clone(), now)).await?;
+        put_all(self.db, transaction, &change.groups, |row| stamped(row.clone(), now)).await?;
         remove(self.db, transaction, &change.lost_roles).await?;
-        put_all(self.db, transaction, &change.roles).await?;
+        put_all(self.db, transaction, &change.roles, Clone::clone).await?;
         remove(self.db, transaction, &change.lost_members).await?;
-        put_all(self.db, transaction, &change.members).await?;
-        put_all(self.db, transaction, &change.ended_memberships).await?;
-        put_all(self.db, transaction, &change.memberships).await?;
+        put_all(self.db, transaction, &change.members, Clone::clone).await?;
+        let version = change.version;
+        put_all(self.db, transaction, &change.ended, |(place, since)| place.row(*since, Some(version))).await?;
+        put_all(self.db, transaction, &change.begun, |place| place.row(version, None)).await?;
         Ok(coverage::judge_again(stage::pending(self.db, transaction).await?))
     }
 
@@ -398,11 +396,15 @@ fn size(plan: &Plan) -> usize {
     plan.rows.len() + plan.events.len()
 }
 
+fn stamped<R: entity::Row>(mut row: R, now: Timestamp) -> R {
+    row.stamp(now);
+    row
+}
+
 /// All rows of a group, stamped, each table after those it refers to.
 fn gather(writes: &mut Writes, rows: Rows, now: Timestamp) -> Read<()> {
-    fn stamped<R: entity::Row>(writes: &mut Writes, mut rows: Vec<R>, now: Timestamp) -> Read<()> {
-        rows.iter_mut().for_each(|row| row.stamp(now));
-        writes.put(&rows)
+    fn put<R: entity::Row>(writes: &mut Writes, rows: Vec<R>, now: Timestamp) -> Read<()> {
+        writes.put(&rows.into_iter().map(|row| stamped(row, now)).collect::<Vec<_>>())
     }
     /// Two plans of one group may write the same row where no version guards it: the later one stands.
     fn last<R>(rows: Vec<R>, same: impl Fn(&R, &R) -> bool) -> Vec<R> {
@@ -417,21 +419,21 @@ fn gather(writes: &mut Writes, rows: Rows, now: Timestamp) -> Read<()> {
     }
     let user_risks = last(rows.user_risks, |a, b| a.user_id == b.user_id);
     let insider_risks = last(rows.insider_risks, |a, b| a.user_id == b.user_id);
-    stamped(writes, rows.catalogs, now)?;
-    stamped(writes, rows.packages, now)?;
-    stamped(writes, rows.policies, now)?;
-    stamped(writes, rows.policy_requestors, now)?;
-    stamped(writes, rows.controls, now)?;
-    stamped(writes, rows.control_versions, now)?;
-    stamped(writes, rows.requests, now)?;
-    stamped(writes, rows.evaluations, now)?;
-    stamped(writes, rows.stages, now)?;
-    stamped(writes, rows.stage_approvers, now)?;
-    stamped(writes, rows.decisions, now)?;
-    stamped(writes, rows.assignments, now)?;
-    stamped(writes, user_risks, now)?;
-    stamped(writes, insider_risks, now)?;
-    stamped(writes, rows.idempotency, now)
+    put(writes, rows.catalogs, now)?;
+    put(writes, rows.packages, now)?;
+    put(writes, rows.policies, now)?;
+    put(writes, rows.policy_requestors, now)?;
+    put(writes, rows.controls, now)?;
+    put(writes, rows.control_versions, now)?;
+    put(writes, rows.requests, now)?;
+    put(writes, rows.evaluations, now)?;
+    put(writes, rows.stages, now)?;
+    put(writes, rows.stage_approvers, now)?;
+    put(writes, rows.decisions, now)?;
+    put(writes, rows.assignments, now)?;
+    put(writes, user_risks, now)?;
+    put(writes, insider_risks, now)?;
+    put(writes, rows.idempotency, now)
 }
 
 /// A place where a test can stop a debug build: the file that `FAILPOINT_RISKGATE` names holds the name of the point; on arrival it

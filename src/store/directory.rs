@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 
 use entity::{
-    ApproverTier, DirectoryRole, GroupId, StageKind, SubjectKind, UserId, group, group_member, membership, role, user,
+    ApproverTier, DirectoryRole, GroupId, StageKind, SubjectKind, UserId, canonical_uuid, group, group_member,
+    membership, role, user,
 };
-use sea_orm::{TryGetable, Value};
+use sea_orm::{FromQueryResult, QueryResult, TryGetable, Value};
 use serde_json::json;
 
 use super::sql::{Db, Params};
-use super::{Read, Store};
+use super::{Read, Store, StoreError};
 use crate::domain::permission::{Actor, Right, right_to_decide};
+use crate::domain::plan::{Place, Subject};
 use crate::domain::route::Resolved;
 
 /// One entry of one tier of a stage that may come to be.
@@ -41,8 +43,8 @@ pub struct DirectoryState {
     pub groups: HashMap<GroupId, group::Model>,
     /// Direct members.
     pub members: Vec<group_member::Model>,
-    /// Flattened memberships that hold now.
-    pub memberships: Vec<membership::Model>,
+    /// Flattened memberships that hold now, and the version that each began with.
+    pub places: HashMap<Place, i64>,
 }
 
 /// Person `user_id` (an expression) holds a role that a stage of kind `kind` (an expression) needs.
@@ -173,27 +175,80 @@ impl Store {
         Ok(self.head().await?.directory_version)
     }
 
-    /// Reads the whole directory, for an import to compare with. The version is read first, so a change meanwhile shows as a
-    /// version that moved.
+    /// Reads the whole directory, for an import to compare with, some thousand rows at a time. The version is read first, so a
+    /// change meanwhile shows as a version that moved.
     pub async fn directory_state(&self) -> Read<DirectoryState> {
-        let version = self.directory_version().await?;
-        let every = |table: &str| Params::new(self.db).statement(format!("SELECT * FROM {table}"));
-        let users: Vec<user::Model> = self.rows(every("directory_user")).await?;
-        let groups: Vec<group::Model> = self.rows(every("directory_group")).await?;
-        Ok(DirectoryState {
-            version,
-            users: users.into_iter().map(|row| (row.id, row)).collect(),
-            roles: self.rows(every("directory_role")).await?,
-            groups: groups.into_iter().map(|row| (row.id, row)).collect(),
-            members: self.rows(every("directory_group_member")).await?,
-            memberships: self.rows(every("membership WHERE until IS NULL")).await?,
+        let mut state = DirectoryState { version: self.directory_version().await?, ..DirectoryState::default() };
+        self.each("directory_user", &["id"], "1 = 1", |row| {
+            let row = user::Model::from_query_result(row, "")?;
+            state.users.insert(row.id, row);
+            Ok(())
         })
+        .await?;
+        self.each("directory_group", &["id"], "1 = 1", |row| {
+            let row = group::Model::from_query_result(row, "")?;
+            state.groups.insert(row.id, row);
+            Ok(())
+        })
+        .await?;
+        self.each("directory_role", &["user_id", "role"], "1 = 1", |row| {
+            state.roles.push(role::Model::from_query_result(row, "")?);
+            Ok(())
+        })
+        .await?;
+        self.each("directory_group_member", &["group_id", "member_id"], "1 = 1", |row| {
+            state.members.push(group_member::Model::from_query_result(row, "")?);
+            Ok(())
+        })
+        .await?;
+        self.each("membership", &["kind", "subject", "user_id"], "until IS NULL", |row| {
+            let row = membership::Model::from_query_result(row, "")?;
+            state.places.insert(place(&row)?, row.since);
+            Ok(())
+        })
+        .await?;
+        Ok(state)
+    }
+
+    /// Visits every row of a table that `which` holds for, in the order of `key`, which is unique among them.
+    async fn each(
+        &self,
+        table: &str,
+        key: &[&str],
+        which: &str,
+        mut visit: impl FnMut(&QueryResult) -> Read<()>,
+    ) -> Read<()> {
+        let keys = key.join(", ");
+        let mut last: Option<Vec<String>> = None;
+        loop {
+            let mut params = Params::new(self.db);
+            let after = match &last {
+                Some(last) => {
+                    let last: Vec<_> = last.iter().map(|part| params.add(part.clone())).collect();
+                    format!(" AND ({keys}) > ({})", last.join(", "))
+                }
+                None => String::new(),
+            };
+            let text = format!("SELECT * FROM {table} WHERE {which}{after} ORDER BY {keys} LIMIT {CHUNK}");
+            let rows = self.all(params.statement(text)).await?;
+            rows.iter().try_for_each(&mut visit)?;
+            let Some(row) = rows.last().filter(|_| rows.len() == CHUNK) else { return Ok(()) };
+            last = Some(key.iter().map(|part| Ok(String::try_get(row, "", part)?)).collect::<Read<_>>()?);
+        }
     }
 }
 
-impl DirectoryState {
-    /// What holds now, to look up what a change would begin or end.
-    pub fn held(&self) -> HashMap<(SubjectKind, &str, UserId), &membership::Model> {
-        self.memberships.iter().map(|row| ((row.kind, row.subject.as_str(), row.user_id), row)).collect()
-    }
+/// Rows of a large table that are read at a time.
+const CHUNK: usize = 5_000;
+
+fn place(row: &membership::Model) -> Read<Place> {
+    let broken = || StoreError::Data(format!("a membership names {:?}", row.subject));
+    let subject = match row.kind {
+        SubjectKind::Role => {
+            let role = DirectoryRole::ALL.iter().find(|role| role.as_str() == row.subject);
+            Subject::Role(*role.ok_or_else(broken)?)
+        }
+        _ => Subject::Object(canonical_uuid(&row.subject).ok_or_else(broken)?),
+    };
+    Ok(Place { kind: row.kind, subject, user_id: row.user_id })
 }

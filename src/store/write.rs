@@ -155,11 +155,16 @@ pub async fn remove<R: Row>(db: Db, transaction: &DatabaseTransaction, rows: &[R
     Ok(())
 }
 
-/// Writes many rows of one table, some thousand at a time.
-pub async fn put_all<R: Row>(db: Db, transaction: &DatabaseTransaction, rows: &[R]) -> Read<()> {
+/// Writes many rows of one table, some thousand at a time; each is made from what stands for it when its turn comes.
+pub async fn put_all<T, R: Row>(
+    db: Db,
+    transaction: &DatabaseTransaction,
+    rows: &[T],
+    row: impl Fn(&T) -> R,
+) -> Read<()> {
     for chunk in rows.chunks(CHUNK) {
         let mut writes = Writes::new(db);
-        writes.put(chunk)?;
+        writes.put(&chunk.iter().map(&row).collect::<Vec<_>>())?;
         writes.run(transaction).await?;
     }
     Ok(())

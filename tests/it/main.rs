@@ -1,8 +1,10 @@
 //! The integration tests: stories told by people of the demo world against the real server, over real HTTP and WebSocket, on SQLite
 //! and on PostgreSQL. Plain `cargo test` tells them on SQLite; `scripts/test` on both.
 
+mod escalation;
 mod house;
 mod main_job;
+mod race;
 mod readme;
 mod stream;
 mod support;
