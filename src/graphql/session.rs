@@ -14,13 +14,25 @@ use crate::service::{Fault, Services};
 pub struct Session {
     actor: RwLock<Arc<Actor>>,
     expires_at: Timestamp,
+    since: i64,
     pub(super) loaders: Loaders,
 }
 
 impl Session {
     /// For one operation of somebody whose token ends at `expires_at`.
     pub fn new(actor: Actor, expires_at: Timestamp) -> Session {
-        Session { actor: RwLock::new(Arc::new(actor)), expires_at, loaders: Loaders::default() }
+        Session { actor: RwLock::new(Arc::new(actor)), expires_at, since: i64::MAX, loaders: Loaders::default() }
+    }
+
+    /// For a subscription that was received when the log ended at `position`.
+    pub fn since(mut self, position: i64) -> Session {
+        self.since = position;
+        self
+    }
+
+    /// Where the log ended when the subscription was received.
+    pub fn position(&self) -> i64 {
+        self.since
     }
 
     /// Who asks, with the rights that hold for what is shown now.

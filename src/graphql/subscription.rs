@@ -49,7 +49,8 @@ impl Subscription {
         let (services, session) = (services(ctx)?, session(ctx)?);
         let sources = sources.map(|sources| sources.into_iter().map(Into::into).collect());
         let (user, expires_at) = (session.actor().user_id, session.expires_at());
-        let stream = services.follow_pending_risk(user, expires_at, after.as_deref(), sources).await.map_err(shown)?;
+        let since = session.position();
+        let stream = services.follow_pending_risk(user, expires_at, since, after.as_deref(), sources).map_err(shown)?;
         Ok(stream.map(move |item| {
             let pending = item.map_err(shown)?;
             session.renew(pending.actor);

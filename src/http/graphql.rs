@@ -160,7 +160,7 @@ async fn run(door: &Arc<Door>, parts: Parts, body: Body, accepted: Accepted) -> 
         OperationType::Mutation if is_get => return Err(Refusal::Mutation),
         OperationType::Subscription if !accepted.takes_events => return Err(Refusal::Events),
         OperationType::Query | OperationType::Mutation if accepted.best != Form::Events => {}
-        _ => return Ok(sse::stream(Arc::clone(door), operation, session, claims)),
+        _ => return Ok(sse::stream(Arc::clone(door), operation, session, claims).await),
     }
     let answer = Box::pin(operation::execute(&door.state, operation, session)).await;
     Ok(respond(status(&answer, accepted.best), accepted.best, &answer))

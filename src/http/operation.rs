@@ -103,8 +103,28 @@ pub(super) enum Step {
     Done,
 }
 
-/// Runs an operation of any kind. The next result is only worked on when it is asked for.
-pub(super) fn stream(door: Arc<Door>, operation: Operation, session: Session) -> BoxStream<'static, Step> {
+/// Runs an operation of any kind. The next result is only worked on when it is asked for; but a subscription is in force when this
+/// returns, so that whoever hears an answer to something sent after it knows that nothing committed from then on is missed.
+pub(super) async fn start(door: Arc<Door>, operation: Operation, session: Session) -> BoxStream<'static, Step> {
+    let is_subscription = operation.kind == OperationType::Subscription;
+    if !is_subscription {
+        return stream(door, operation, session);
+    }
+    match door.state.services.newest().await {
+        Ok(position) => stream(door, operation, session.since(position)),
+        Err(fault) => {
+            tracing::warn!(?fault, "where the log ends could not be found out");
+            fail(Answer::unavailable(&door.state.metrics))
+        }
+    }
+}
+
+/// The steps of an operation that has failed before it began.
+pub(super) fn fail(answer: Answer) -> BoxStream<'static, Step> {
+    stream::once(async { Step::Fail(answer) }).boxed()
+}
+
+fn stream(door: Arc<Door>, operation: Operation, session: Session) -> BoxStream<'static, Step> {
     let state = &door.state;
     state.metrics.operations.add_one();
     let is_subscription = operation.kind == OperationType::Subscription;

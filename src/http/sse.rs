@@ -34,9 +34,9 @@ pub(super) fn refuse(answer: Answer) -> Response {
 
 /// The response that carries an operation until it ends, the token ends, or the process does. In the last case no `complete` is sent: the
 /// operation is not over, and the client connects again.
-pub(super) fn stream(door: Arc<Door>, operation: Operation, session: Session, claims: Claims) -> Response {
+pub(super) async fn stream(door: Arc<Door>, operation: Operation, session: Session, claims: Claims) -> Response {
     let feed = Feed {
-        steps: operation::stream(Arc::clone(&door), operation, session),
+        steps: operation::start(Arc::clone(&door), operation, session).await,
         stop: Box::pin({
             let shutdown = door.shutdown.clone();
             async move { shutdown.requested().await }

@@ -15,7 +15,7 @@ use axum::extract::WebSocketUpgrade;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use axum::response::Response;
 use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_stream::StreamMap;
@@ -280,7 +280,13 @@ impl Socket {
                     let answer = Answer::refused("LIMIT_EXCEEDED", text, &self.door.state.metrics);
                     return self.reply("error", Some(&id), Some(&answer.errors)).await;
                 }
-                self.operations.insert(id, start(Arc::clone(&self.door), claims, call));
+                // Before the next frame is read: a client that sees a later frame answered knows that it is heard.
+                let running = tokio::select! {
+                    biased;
+                    () = self.door.shutdown.requested() => return Err(End::stopping()),
+                    running = start(Arc::clone(&self.door), claims, call) => running,
+                };
+                self.operations.insert(id, running);
                 Ok(())
             }
         }
@@ -400,30 +406,20 @@ async fn authenticate(state: &State, token: Option<&str>) -> Result<Claims, End>
 }
 
 /// An operation of a socket. Who asks is looked up when it starts, not when the socket opened; once it runs, nothing is kept of the start.
-fn start(door: Arc<Door>, claims: Claims, call: Call) -> BoxStream<'static, Step> {
-    let begin = async move {
-        let metrics = &door.state.metrics;
-        let actor = match auth::admit(&door.state.services, claims, door.state.clock.now()).await {
-            Ok(actor) => actor,
-            Err(Denied::Token(_) | Denied::Nobody) => return fail(Answer::unauthenticated(metrics)),
-            Err(Denied::Fault(fault)) => {
-                tracing::warn!(?fault, "who somebody is could not be found out");
-                return fail(Answer::unavailable(metrics));
-            }
-        };
-        match Operation::read(call, metrics) {
-            Ok(operation) => {
-                let session = Session::new(actor, claims.expires_at);
-                operation::stream(Arc::clone(&door), operation, session)
-            }
-            Err(answer) => fail(answer),
+async fn start(door: Arc<Door>, claims: Claims, call: Call) -> BoxStream<'static, Step> {
+    let metrics = &door.state.metrics;
+    let actor = match auth::admit(&door.state.services, claims, door.state.clock.now()).await {
+        Ok(actor) => actor,
+        Err(Denied::Token(_) | Denied::Nobody) => return operation::fail(Answer::unauthenticated(metrics)),
+        Err(Denied::Fault(fault)) => {
+            tracing::warn!(?fault, "who somebody is could not be found out");
+            return operation::fail(Answer::unavailable(metrics));
         }
     };
-    stream::once(Box::pin(begin)).flatten().boxed()
-}
-
-fn fail(answer: Answer) -> BoxStream<'static, Step> {
-    stream::once(async { Step::Fail(answer) }).boxed()
+    match Operation::read(call, metrics) {
+        Ok(operation) => operation::start(Arc::clone(&door), operation, Session::new(actor, claims.expires_at)).await,
+        Err(answer) => operation::fail(answer),
+    }
 }
 
 #[cfg(test)]

@@ -28,20 +28,22 @@ const BATCH: usize = 500;
 /// Wakes subscribers of this instance.
 pub struct Follower {
     store: Store,
+    begin: i64,
     risk: watch::Sender<i64>,
     requests: Mutex<HashMap<RequestId, watch::Sender<i64>>>,
 }
 
 impl Follower {
-    /// One that has not heard of anything yet.
+    /// One that has heard of everything up to now: what comes between this and [`Follower::run`] is followed too.
     pub fn new(store: Store) -> Follower {
-        Follower { store, risk: watch::channel(0).0, requests: Mutex::default() }
+        let begin = *store.watch_head().borrow();
+        Follower { store, begin, risk: watch::channel(0).0, requests: Mutex::default() }
     }
 
     /// Follows the log until the server stops.
     pub async fn run(&self) {
         let mut head = self.store.watch_head();
-        let mut position = *head.borrow_and_update();
+        let mut position = self.begin;
         loop {
             // Only the hurry; an error of it is an end of the server, which ends this task too.
             let _ = tokio::time::timeout(POLL, head.changed()).await;
@@ -159,31 +161,38 @@ impl Reading {
 }
 
 impl Services {
-    async fn reading(
+    fn reading(
         self: &Arc<Self>,
         user: UserId,
         expires_at: Timestamp,
+        since: i64,
         after: Option<&str>,
         news: watch::Receiver<i64>,
     ) -> Result<Reading, Fault> {
-        // The news were subscribed to before this reading of the head, so nothing falls between the two.
-        let head = self.store.head_position().await?;
         let position = match after {
-            Some(cursor) => self.cursors.open(cursor, head)?,
-            None => head,
+            Some(cursor) => self.cursors.open(cursor, since)?,
+            None => since,
         };
+        // Whatever was committed before the news were subscribed to is found by the first reading, which comes after.
         Ok(Reading { services: self.clone(), user, expires_at, position, waiting: VecDeque::new(), news })
     }
 
+    /// Position of the newest event, asked of the database.
+    pub async fn newest(&self) -> Result<i64, Fault> {
+        Ok(self.store.head_position().await?)
+    }
+
     /// Each time a risk stage becomes pending that the reader may decide: everything missed since `after`, in order, then live.
-    pub async fn follow_pending_risk(
+    /// Without `after`, from `since` on: the position when the subscription was received.
+    pub fn follow_pending_risk(
         self: &Arc<Self>,
         user: UserId,
         expires_at: Timestamp,
+        since: i64,
         after: Option<&str>,
         sources: Option<Vec<RiskSource>>,
     ) -> Result<impl Stream<Item = Result<PendingRisk, Fault>> + Send + use<>, Fault> {
-        let reading = self.reading(user, expires_at, after, self.follower.watch_risk()).await?;
+        let reading = self.reading(user, expires_at, since, after, self.follower.watch_risk())?;
         Ok(unfold(Some((reading, sources)), |state| async move {
             let (mut reading, sources) = state?;
             match next_pending_risk(&mut reading, sources.as_deref()).await {
@@ -202,7 +211,8 @@ impl Services {
         id: RequestId,
         after: Option<&str>,
     ) -> Result<impl Stream<Item = Result<RequestUpdate, Fault>> + Send + use<>, Fault> {
-        let reading = self.reading(user, expires_at, after, self.follower.watch_request(id)).await?;
+        let since = self.newest().await?;
+        let reading = self.reading(user, expires_at, since, after, self.follower.watch_request(id))?;
         let actor = reading.actor().await?;
         let row = visible(self, &actor, id).await?;
         let is_over = is_terminal(row.request.state);

@@ -57,12 +57,21 @@ pub const IN_FORCE: &str = "(a.tier = 'PRIMARY' OR (a.tier = 'ALTERNATE' AND s.e
 pub const HOLDS: &str = "((s.completed_directory_version IS NULL AND m.until IS NULL) \
      OR (m.since <= s.completed_directory_version AND (m.until IS NULL OR m.until > s.completed_directory_version)))";
 
-/// Stage `s` of request `r` has the viewer among its approvers. Requestor and target never are.
+/// Stage `s` of request `r` has the viewer among its approvers: now, or as of its completion. Requestor and target never are.
 pub fn belongs(v: &str) -> String {
+    among_approvers(v, HOLDS)
+}
+
+/// The same by who is in the sets now, also where the stage is completed.
+pub fn belongs_now(v: &str) -> String {
+    among_approvers(v, "m.until IS NULL")
+}
+
+fn among_approvers(v: &str, holds: &str) -> String {
     format!(
         "(r.requestor_id <> {v} AND r.target_id <> {v} AND EXISTS (SELECT 1 FROM stage_approver a \
          JOIN membership m ON m.kind = a.kind AND m.subject = a.subject \
-         WHERE a.stage_id = s.id AND m.user_id = {v} AND {IN_FORCE} AND {HOLDS}))"
+         WHERE a.stage_id = s.id AND m.user_id = {v} AND {IN_FORCE} AND {holds}))"
     )
 }
 

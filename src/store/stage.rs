@@ -222,17 +222,19 @@ impl Store {
         self.all(params.statement(text)).await?.iter().map(stage_row).collect()
     }
 
-    /// A risk stage that somebody may be told of now: it is in their set, and they hold the role it needs, decided or not.
+    /// A risk stage that somebody may be told of now: they see it, are in its set now, and hold the role it needs, decided or not.
     pub async fn announced_stage(&self, actor: &Actor, id: StageId, now: Timestamp) -> Read<Option<StageRow>> {
         let mut params = Params::new(self.db);
         let viewer = Viewer::new(&mut params, actor);
         let (id, now) = (params.add(id), params.add(now));
         let kinds: Vec<_> = viewer.decidable.iter().map(|kind| format!("'{kind}'")).collect();
         let text = format!(
-            "SELECT {} FROM {FROM} WHERE s.id = {id} AND s.kind <> 'POLICY' AND s.kind IN ({}) AND {}",
+            "SELECT {} FROM {FROM} WHERE s.id = {id} AND s.kind <> 'POLICY' AND s.kind IN ({}) AND {} AND {} AND {}",
             columns(&viewer, &now),
             kinds.join(", "),
-            access::belongs(&viewer.v)
+            access::belongs_now(&viewer.v),
+            access::sees_request(&viewer),
+            access::reads_risk(&viewer)
         );
         self.one(params.statement(text)).await?.as_ref().map(stage_row).transpose()
     }

@@ -7,4 +7,5 @@ mod main_job;
 mod page;
 mod race;
 mod readme;
+mod stream;
 mod support;

@@ -1,12 +1,15 @@
 //! What every story stands on: a database of its own, a server with a clock that the story moves, people with tokens.
 
 mod database;
+mod directory;
+mod events;
 mod invariants;
 mod person;
 mod socket;
 mod world;
 
 pub use database::{BEGIN, Database, Kind};
+pub use events::Events;
 pub use invariants::Snapshot;
 pub use person::{Answer, Person};
 pub use socket::{Message, Socket, Subscription};

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use entity::UserId;
 use serde_json::{Value, json};
 
+use super::Events;
 use super::socket::Socket;
 
 /// A person at a server.
@@ -42,6 +43,11 @@ impl Person {
         Person { http, address, id, token }
     }
 
+    /// The same person at another server.
+    pub fn at(&self, address: SocketAddr) -> Person {
+        Person { address, ..self.clone() }
+    }
+
     /// The id as the API has it.
     pub fn user_id(&self) -> String {
         self.id.to_string()
@@ -75,6 +81,14 @@ impl Person {
     /// A WebSocket, acknowledged.
     pub async fn connect(&self) -> Socket {
         Socket::connect(self.address, &self.token).await
+    }
+
+    /// An operation over server-sent events.
+    pub async fn streams(&self, query: &str, variables: Value) -> Events {
+        let request = self.http.post(format!("http://{}/graphql", self.address)).bearer_auth(&self.token);
+        let request =
+            request.header("Accept", "text/event-stream").json(&json!({ "query": query, "variables": variables }));
+        Events::new(request.send().await.expect("the server answers"))
     }
 
     /// Submits; returns the payload.

@@ -1,5 +1,6 @@
 //! A graphql-transport-ws client, as plain as the protocol.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ const SILENCE: Duration = Duration::from_millis(400);
 pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     next_id: u32,
+    /// What arrived while something else was waited for.
+    early: VecDeque<Message>,
 }
 
 /// What arrived.
@@ -42,7 +45,7 @@ impl Socket {
         let mut request = format!("ws://{address}/graphql").into_client_request().expect("a request");
         request.headers_mut().insert("Sec-WebSocket-Protocol", "graphql-transport-ws".parse().expect("a header"));
         let (stream, _) = tokio_tungstenite::connect_async(request).await.expect("the socket opens");
-        Socket { stream, next_id: 0 }
+        Socket { stream, next_id: 0, early: VecDeque::new() }
     }
 
     /// Opens, introduces itself, and is acknowledged.
@@ -67,6 +70,13 @@ impl Socket {
     }
 
     async fn next(&mut self) -> Message {
+        match self.early.pop_front() {
+            Some(message) => message,
+            None => self.arrival().await,
+        }
+    }
+
+    async fn arrival(&mut self) -> Message {
         loop {
             match self.stream.next().await {
                 Some(Ok(Frame::Text(text))) => return Message::Json(serde_json::from_str(&text).expect("JSON")),
@@ -87,12 +97,34 @@ impl Socket {
         }
     }
 
-    /// Starts an operation.
-    pub async fn subscribe(mut self, query: &str, variables: Value) -> Subscription {
+    /// Starts an operation; it has been received when this returns, for frames are taken in order. Returns its id.
+    pub async fn start(&mut self, query: &str, variables: Value) -> String {
         self.next_id += 1;
         let id = self.next_id.to_string();
         let payload = json!({ "query": query, "variables": variables });
         self.send(json!({ "id": id, "type": "subscribe", "payload": payload })).await;
+        self.send(json!({ "type": "ping", "payload": { "after": id } })).await;
+        let pong = Message::Json(json!({ "type": "pong", "payload": { "after": id } }));
+        let answered = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let message = self.arrival().await;
+                if message == pong {
+                    return;
+                }
+                let is_end = matches!(message, Message::Closed(..));
+                self.early.push_back(message);
+                if is_end {
+                    return;
+                }
+            }
+        });
+        answered.await.expect("the ping is answered");
+        id
+    }
+
+    /// Starts an operation on a socket of its own.
+    pub async fn subscribe(mut self, query: &str, variables: Value) -> Subscription {
+        let id = self.start(query, variables).await;
         Subscription { socket: self, id }
     }
 }
