@@ -5,6 +5,7 @@ mod escalation;
 mod house;
 mod main_job;
 mod page;
+mod permission;
 mod race;
 mod readme;
 mod stream;
