@@ -10,3 +10,4 @@ mod race;
 mod readme;
 mod stream;
 mod support;
+mod visibility;

@@ -1,6 +1,7 @@
 //! What every story stands on: a database of its own, a server with a clock that the story moves, people with tokens.
 
 mod database;
+mod dice;
 mod directory;
 mod events;
 mod invariants;
@@ -9,6 +10,7 @@ mod socket;
 mod world;
 
 pub use database::{BEGIN, Database, Kind};
+pub use dice::Dice;
 pub use events::Events;
 pub use invariants::Snapshot;
 pub use person::{Answer, Person};
