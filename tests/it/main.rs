@@ -9,6 +9,7 @@ mod permission;
 mod race;
 mod random;
 mod readme;
+mod request;
 mod route;
 mod stream;
 mod support;
