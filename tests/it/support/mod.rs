@@ -6,6 +6,7 @@ mod directory;
 mod events;
 mod invariants;
 mod person;
+pub mod process;
 mod socket;
 mod world;
 
