@@ -1,10 +1,12 @@
 //! The integration tests: stories told by people of the demo world against the real server, over real HTTP and WebSocket, on SQLite
 //! and on PostgreSQL. Plain `cargo test` tells them on SQLite; `scripts/test` on both.
 
+mod audit_chain;
 mod command_line;
 mod control;
 mod escalation;
 mod house;
+mod import;
 mod main_job;
 mod page;
 mod people;
