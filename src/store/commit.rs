@@ -235,7 +235,14 @@ impl Committer {
     async fn begin(&self) -> Read<DatabaseTransaction> {
         let sqlite_transaction_mode = (self.db == Db::Sqlite).then_some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
-        let transaction = self.connection.begin_with_options(options).await?;
+        let mut tries = super::sql::TRIES;
+        let transaction = loop {
+            match self.connection.begin_with_options(options.clone()).await {
+                // Nothing was sent but BEGIN.
+                Err(error) if tries > 1 && super::sql::is_cut(&error) => tries -= 1,
+                begun => break begun?,
+            }
+        };
         if self.db == Db::Postgres {
             let locked = transaction
                 .execute_unprepared(&format!(
@@ -437,7 +444,7 @@ fn gather(writes: &mut Writes, rows: Rows, now: Timestamp) -> Read<()> {
 }
 
 /// A place where a test can stop a debug build: the file that `FAILPOINT_RISKGATE` names holds the name of the point; on arrival it
-/// is renamed to `….reached`, and the committer stays where it is for half a minute.
+/// is renamed to `….reached`, and the committer stays where it is for eight seconds.
 #[cfg(debug_assertions)]
 async fn fail_point(name: &str) {
     let Some(path) = std::env::var_os("FAILPOINT_RISKGATE") else { return };
@@ -445,7 +452,7 @@ async fn fail_point(name: &str) {
         let mut reached = path.clone();
         reached.push(".reached");
         if std::fs::rename(&path, &reached).is_ok() {
-            tokio::time::sleep(Duration::from_secs(30)).await;
+            tokio::time::sleep(Duration::from_secs(8)).await;
         }
     }
 }

@@ -88,11 +88,18 @@ impl Store {
     }
 
     async fn all(&self, statement: Statement) -> Read<Vec<QueryResult>> {
-        Ok(self.reads.query_all_raw(statement).await?)
+        let mut tries = sql::TRIES;
+        loop {
+            match self.reads.query_all_raw(statement.clone()).await {
+                // A reading may be sent again: the connection was cut since it was used last.
+                Err(error) if tries > 1 && sql::is_cut(&error) => tries -= 1,
+                answer => return Ok(answer?),
+            }
+        }
     }
 
     async fn one(&self, statement: Statement) -> Read<Option<QueryResult>> {
-        Ok(self.reads.query_one_raw(statement).await?)
+        Ok(self.all(statement).await?.into_iter().next())
     }
 
     async fn rows<T: FromQueryResult>(&self, statement: Statement) -> Read<Vec<T>> {

@@ -80,6 +80,27 @@ pub fn literal_limit(wanted: usize) -> usize {
     [1, 2, 21, 51].into_iter().find(|limit| wanted <= *limit).unwrap_or(101)
 }
 
+/// How often something is sent where each connection that it is sent on turns out to be cut: once for each of a pool, and once more.
+pub const TRIES: usize = 6;
+
+/// Was the connection cut before anything could come of what was sent? After a restart of the database every connection of a pool is.
+pub fn is_cut(error: &DbErr) -> bool {
+    let (DbErr::Conn(RuntimeErr::SqlxError(driver))
+    | DbErr::Exec(RuntimeErr::SqlxError(driver))
+    | DbErr::Query(RuntimeErr::SqlxError(driver))) = error
+    else {
+        return false;
+    };
+    match &**driver {
+        sea_orm::sqlx::Error::Io(_) | sea_orm::sqlx::Error::Protocol(_) => true,
+        // Class 57P: the server is being stopped; class 08: the connection is broken.
+        sea_orm::sqlx::Error::Database(report) => {
+            report.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
+        }
+        _ => false,
+    }
+}
+
 /// Is it the statement's fault (then nobody should try it again), or the database's?
 pub fn classify(error: DbErr) -> StoreError {
     let driver = match &error {

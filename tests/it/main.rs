@@ -4,6 +4,7 @@
 mod audit_chain;
 mod command_line;
 mod control;
+mod crash;
 mod escalation;
 mod house;
 mod import;

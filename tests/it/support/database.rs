@@ -1,6 +1,5 @@
 //! A database for each story, copied from a template that holds the demo world (or nothing but tables).
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use entity::Timestamp;
@@ -75,9 +74,10 @@ impl Database {
         Orm::connect(&self.url).await.expect("the database answers")
     }
 
-    /// The file of an embedded database.
-    pub fn file(&self) -> Option<PathBuf> {
-        self.folder.as_ref().map(|folder| folder.path().join("riskgate.db"))
+    /// How many pages of 4 KiB an embedded database has.
+    pub fn pages(&self) -> u32 {
+        let file = self.folder.as_ref().expect("an embedded database").path().join("riskgate.db");
+        u32::try_from(std::fs::metadata(file).expect("a file").len() / 4_096).expect("a number of pages")
     }
 
     /// Removes it. (A temporary folder goes by itself.)

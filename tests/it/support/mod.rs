@@ -7,6 +7,7 @@ mod events;
 mod invariants;
 mod person;
 pub mod process;
+pub mod proxy;
 mod socket;
 mod world;
 

@@ -110,6 +110,12 @@ impl Person {
         }
     }
 
+    /// Submits for a package, whatever comes.
+    pub async fn submits_anyhow(&self, package: entity::PackageId) -> Answer {
+        let query = "mutation($p: ID!) { submitAccessRequest(input: { accessPackageId: $p }) { request { id } userErrors { code } } }";
+        self.ask(query, json!({ "p": package.to_string() })).await
+    }
+
     /// Decides; returns the payload.
     pub async fn decides(&self, stage: &Value, decision: &str, justification: Option<&str>) -> Value {
         let query = "mutation($input: DecideApprovalStageInput!) { decideApprovalStage(input: $input) {

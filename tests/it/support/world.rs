@@ -19,13 +19,13 @@ pub struct Options {
     pub demo: bool,
     /// Risk sources other than the built-in store.
     pub sources: Option<fn() -> Sources>,
-    /// Largest size of an embedded database, in pages.
-    pub max_pages: Option<u32>,
+    /// How many pages an embedded database may grow by.
+    pub spare_pages: Option<u32>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { demo: true, sources: None, max_pages: None }
+        Options { demo: true, sources: None, spare_pages: None }
     }
 }
 
@@ -51,7 +51,7 @@ impl World {
     /// One more server on the same database (PostgreSQL; SQLite has one).
     pub async fn another_instance(&self) -> App {
         let mut target = self.database.target();
-        target.max_pages = self.options.max_pages;
+        target.max_pages = self.options.spare_pages.map(|spare| self.database.pages() + spare);
         let setup = Setup {
             target,
             listen: "127.0.0.1:0".parse().expect("an address"),
