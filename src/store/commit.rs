@@ -237,7 +237,7 @@ impl Committer {
         let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
         let mut tries = super::sql::TRIES;
         let transaction = loop {
-            match self.connection.begin_with_options(options.clone()).await {
+            match self.connection.begin_with_options(options).await {
                 // Nothing was sent but BEGIN.
                 Err(error) if tries > 1 && super::sql::is_cut(&error) => tries -= 1,
                 begun => break begun?,

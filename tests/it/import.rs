@@ -110,7 +110,6 @@ story!(a_picture_that_cannot_be_right_is_refused_whole, |world| {
     assert_eq!(events(world).await, before, "nothing is written");
 });
 
-/// The command, and a running server that sees the change at its next decision.
 story!(the_command_changes_a_directory_that_is_being_served, |world| {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("people.json");
@@ -132,3 +131,36 @@ story!(the_command_changes_a_directory_that_is_being_served, |world| {
     let said = refusal(&["directory", "import", &path, "--database-url", &url]);
     assert!(said.contains("people.json") && said.contains("nickname"), "{said}");
 });
+
+/// The JSON Schema says what the program takes: the same members, required where they are, the same roles.
+#[test]
+fn the_json_schema_is_what_the_program_reads() {
+    let schema: Value = serde_json::from_str(include_str!("../../docs/directory.schema.json")).expect("JSON");
+    let roles: Vec<_> = entity::DirectoryRole::ALL.iter().map(|role| role.as_str()).collect();
+    assert_eq!(schema["properties"]["users"]["items"]["properties"]["directoryRoles"]["items"]["enum"], json!(roles));
+    let sample = |member: &str| match member {
+        "isEnabled" => json!(true),
+        "directoryRoles" => json!(["GLOBAL_READER"]),
+        "memberIds" => json!([]),
+        "id" | "managerId" => json!("00000000-0000-4000-8000-000000000001"),
+        _ => json!("text"),
+    };
+    for noun in ["users", "groups"] {
+        let of = &schema["properties"][noun]["items"];
+        assert_eq!(of["additionalProperties"], false);
+        let members: Vec<_> = of["properties"].as_object().expect("members").keys().cloned().collect();
+        let full: Value =
+            members.iter().map(|member| (member.clone(), sample(member))).collect::<serde_json::Map<_, _>>().into();
+        let parses = |item: &Value| serde_json::from_value::<Picture>(json!({ noun: [item] })).is_ok();
+        assert!(parses(&full), "{full:#}");
+        for member in &members {
+            let mut less = full.clone();
+            less.as_object_mut().expect("an object").remove(member);
+            let is_required = of["required"].as_array().expect("a list").contains(&json!(member));
+            assert_eq!(parses(&less), !is_required, "{noun}.{member}");
+        }
+        let mut more = full;
+        more["nickname"] = json!("text");
+        assert!(!parses(&more));
+    }
+}

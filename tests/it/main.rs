@@ -1,6 +1,8 @@
 //! The integration tests: stories told by people of the demo world against the real server, over real HTTP and WebSocket, on SQLite
 //! and on PostgreSQL. Plain `cargo test` tells them on SQLite; `scripts/test` on both.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod audit_chain;
 mod command_line;
 mod control;

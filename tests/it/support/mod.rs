@@ -15,8 +15,8 @@ pub use database::{BEGIN, Database, Kind};
 pub use dice::Dice;
 pub use events::Events;
 pub use invariants::Snapshot;
-pub use person::{Answer, Person};
-pub use socket::{Message, Socket, Subscription};
+pub use person::Person;
+pub use socket::{Message, Subscription};
 pub use world::{Options, World};
 
 /// A story, told on both databases: `story!(name, |world| { … })`. The invariants are checked at its end.

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
-use entity::UserId;
 use riskgate::demo;
 
 use super::Person;
@@ -74,11 +73,6 @@ impl Process {
         let upn = format!("{name}@example.com");
         let person = demo::people().into_iter().find(|person| person.upn == upn).expect("somebody");
         Person::new(reqwest::Client::new(), self.address, person.id, self.token(&upn))
-    }
-
-    /// Somebody by id at this server.
-    pub fn holder(&self, id: UserId, upn: &str) -> Person {
-        Person::new(reqwest::Client::new(), self.address, id, self.token(upn))
     }
 
     fn token(&self, upn: &str) -> String {
