@@ -182,3 +182,20 @@ fn the_errors_document_has_a_row_for_each_code() {
     known.insert("INCOMPATIBLE_ACCESS".to_owned());
     assert_eq!(documented, known);
 }
+
+#[test]
+fn what_the_documents_refer_to_is_there() {
+    let mut missing = Vec::new();
+    for document in
+        ["README.md", "docs/architecture.md", "docs/security.md", "docs/operations.md", "docs/performance.md"]
+    {
+        let text = read(document);
+        let files = text.split(['`', '(', ')']).filter(|part| {
+            let is_path =
+                ["src/", "tests/", "docs/", "scripts/", "benches/", "demo/"].iter().any(|top| part.starts_with(top));
+            is_path && !part.contains(char::is_whitespace) && !part.contains('*')
+        });
+        missing.extend(files.filter(|file| !root().join(file).exists()).map(|file| format!("{document}: {file}")));
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}

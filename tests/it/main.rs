@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod audit_chain;
+mod catalog;
 mod command_line;
 mod control;
 mod crash;

@@ -112,8 +112,14 @@ story!(two_instances_let_one_deadline_fall_due_once_also_after_a_rest, |world| {
 
 story!(one_idempotency_key_used_a_hundred_times_makes_one_request, |world| {
     let alice = world.person("alice");
+    let second = if world.database.kind == Kind::Postgres { Some(world.another_instance().await) } else { None };
+    let elsewhere = second.as_ref().map_or_else(|| alice.clone(), |second| world.person_at(second.address, "alice"));
     let input = json!({ "accessPackageId": FINANCE_DATA.to_string(), "idempotencyKey": "once" });
-    let payloads = join_all((0..100).map(|_| alice.submits(input.clone()))).await;
+    let calls = (0..100).map(|number| if number % 2 == 0 { &alice } else { &elsewhere }.submits(input.clone()));
+    let payloads = join_all(calls).await;
+    if let Some(second) = second {
+        second.stop().await;
+    }
     let first = &payloads[0]["request"]["id"];
     assert!(first.is_string(), "{:#}", payloads[0]);
     assert!(payloads.iter().all(|payload| payload["request"]["id"] == *first && payload["userErrors"] == json!([])));
@@ -123,4 +129,34 @@ story!(one_idempotency_key_used_a_hundred_times_makes_one_request, |world| {
     assert_eq!(refused["userErrors"][0]["field"], json!(["idempotencyKey"]));
     world.clock.advance(Seconds::hours(24));
     assert_eq!(alice.submits(other).await["userErrors"], json!([]), "a day later the key is free");
+});
+
+story!(several_decisions_in_one_call_stand_each_for_itself, |world| {
+    let sam = world.person("sam");
+    let (alice, mallory) = (world.person("alice"), world.person("mallory"));
+    let mut stages = Vec::new();
+    for request in [alice.asks_for(WIKI).await, mallory.asks_for(WIKI).await] {
+        stages.push(pending_stage(world, &request).await);
+    }
+    let decide =
+        "mutation($input: [DecideApprovalStageInput!]!) { decideApprovalStages(input: $input) { stage { id status }
+        userErrors { code field } } }";
+    let item = |stage: &Value, why: Value| json!({ "stageId": stage, "decision": "APPROVE", "justification": why });
+    let input = json!([
+        item(&stages[0], Value::Null),
+        item(&stages[0], json!("Seen.")),
+        item(&json!("stg_nonsense"), json!("Seen.")),
+        item(&stages[0], json!("Seen.")),
+        item(&stages[1], json!("Seen.")),
+    ]);
+    let results = sam.data(decide, json!({ "input": input })).await["decideApprovalStages"].clone();
+    let of = |index: usize| (results[index]["stage"]["status"].clone(), results[index]["userErrors"].clone());
+    assert_eq!(of(0), (Value::Null, json!([{ "code": "JUSTIFICATION_REQUIRED", "field": ["0", "justification"] }])));
+    assert_eq!(of(1), (json!("APPROVED"), json!([])));
+    assert_eq!(of(2), (Value::Null, json!([{ "code": "NOT_FOUND", "field": ["2", "stageId"] }])));
+    assert_eq!(of(3), (Value::Null, json!([{ "code": "STAGE_NOT_PENDING", "field": ["3", "stageId"] }])));
+    assert_eq!(of(4), (json!("APPROVED"), json!([])));
+    let many = vec![item(&stages[0], json!("Seen.")); 51];
+    let answer = sam.ask(decide, json!({ "input": many })).await;
+    assert_eq!((answer.code(), &answer.body["data"]["decideApprovalStages"]), ("BAD_USER_INPUT", &Value::Null));
 });

@@ -1,5 +1,7 @@
 //! A long random life: whatever people, clock, directory and operators do, the invariants hold.
 
+use std::collections::HashMap;
+
 use entity::Seconds;
 use futures_util::future::join_all;
 use riskgate::demo::{FINANCE_DATA, PRODUCTION_ACCESS, WIKI};
@@ -7,7 +9,7 @@ use riskgate::service::{ImportOptions, Picture};
 use serde_json::{Value, json};
 
 use crate::story;
-use crate::support::{Dice, World};
+use crate::support::{Dice, Snapshot, World};
 
 const PEOPLE: [&str; 12] =
     ["alice", "bob", "carol", "erin", "mallory", "zoe", "pat", "olga", "mona", "sam", "sofia", "cora"];
@@ -97,6 +99,31 @@ async fn step(world: &mut World, dice: &mut Dice) {
     }
 }
 
+/// The details of each kind of event by `docs/events.md`: those that are always there, and all.
+fn documented() -> HashMap<String, (Vec<String>, Vec<String>)> {
+    let document = include_str!("../../docs/events.md");
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.map(|row| {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let keys: Vec<_> = cells[5].split(", ").map(str::to_owned).collect();
+        let always = keys.iter().filter(|key| !key.ends_with('?')).cloned().collect();
+        let all = keys.iter().map(|key| key.trim_end_matches('?').to_owned()).collect();
+        (row.split('`').next().expect("a kind").to_owned(), (always, all))
+    })
+    .collect()
+}
+
+fn check_details(snapshot: &Snapshot) {
+    let documented = documented();
+    for event in &snapshot.events {
+        let content: Value = serde_json::from_str(&event.content).expect("JSON");
+        let keys: Vec<_> = content["details"].as_object().expect("details").keys().cloned().collect();
+        let (always, all) = &documented[&event.kind];
+        assert!(always.iter().all(|key| keys.contains(key)), "{}: {keys:?} lacks one of {always:?}", event.kind);
+        assert!(keys.iter().all(|key| all.contains(key)), "{}: {keys:?} has more than {all:?}", event.kind);
+    }
+}
+
 story!(a_long_random_life, |world| {
     let mut dice = Dice::new(11);
     for round in 0..12 {
@@ -106,4 +133,5 @@ story!(a_long_random_life, |world| {
         world.check().await;
         println!("round {round} is well");
     }
+    check_details(&world.snapshot().await);
 });
