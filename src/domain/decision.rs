@@ -2,7 +2,7 @@
 
 use entity::{
     ApproverTier, AssignmentId, Coverage, DecisionId, DirectoryRole, Outcome, RequestState, StageKind, StageStatus,
-    SubjectKind, Timestamp, UserId, Verdict, decision, request, stage,
+    SubjectKind, Timestamp, Verdict, decision, request, stage,
 };
 
 use super::coverage::stage_event;
@@ -176,13 +176,4 @@ pub fn refused(
             .with("Code", code.as_str())
             .with("Repeats", repeats)
     })
-}
-
-/// Would a decision with a justification pass now? What `isAssignedToViewer` says, for a stage known to be in the person's set.
-pub fn is_decidable(stage: &stage::Model, actor: &Actor, requestor: UserId, target: UserId, now: Timestamp) -> bool {
-    stage.status == StageStatus::Pending
-        && stage.due_at.is_some_and(|due_at| now < due_at)
-        && actor.user_id != requestor
-        && actor.user_id != target
-        && right_to_decide(stage.kind).is_none_or(|right| actor.has(right))
 }

@@ -97,15 +97,6 @@ impl Services {
         Err(Fault::Conflict.into())
     }
 
-    /// Several decisions, each on its own, in order.
-    pub async fn decide_all(&self, actor: &Actor, inputs: Vec<Decide>) -> Vec<Done<RequestId>> {
-        let mut results = Vec::with_capacity(inputs.len());
-        for input in inputs {
-            results.push(self.decide(actor, input).await);
-        }
-        results
-    }
-
     async fn audit_refusal(
         &self,
         actor: &Actor,

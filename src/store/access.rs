@@ -48,10 +48,14 @@ pub fn user(params: &mut Params, id: UserId) -> String {
     params.add(id)
 }
 
-/// Entry `a` of stage `s` is in force: the primary ones always, alternates since escalation, the fallback while nobody else could
-/// decide.
-pub const IN_FORCE: &str = "(a.tier = 'PRIMARY' OR (a.tier = 'ALTERNATE' AND s.escalated_at IS NOT NULL) \
-     OR (a.tier = 'FALLBACK' AND s.coverage IN ('FALLBACK', 'NOBODY')))";
+/// Entry `a` of stage `s` (their aliases) is in force: the primary ones always, alternates since escalation, the fallback while nobody
+/// else could decide.
+pub fn in_force(a: &str, s: &str) -> String {
+    format!(
+        "({a}.tier = 'PRIMARY' OR ({a}.tier = 'ALTERNATE' AND {s}.escalated_at IS NOT NULL) \
+         OR ({a}.tier = 'FALLBACK' AND {s}.coverage IN ('FALLBACK', 'NOBODY')))"
+    )
+}
 
 /// Membership `m` holds for stage `s`: now, or as of the completion of one that is completed.
 pub const HOLDS: &str = "((s.completed_directory_version IS NULL AND m.until IS NULL) \
@@ -68,10 +72,11 @@ pub fn belongs_now(v: &str) -> String {
 }
 
 fn among_approvers(v: &str, holds: &str) -> String {
+    let in_force = in_force("a", "s");
     format!(
         "(r.requestor_id <> {v} AND r.target_id <> {v} AND EXISTS (SELECT 1 FROM stage_approver a \
          JOIN membership m ON m.kind = a.kind AND m.subject = a.subject \
-         WHERE a.stage_id = s.id AND m.user_id = {v} AND {IN_FORCE} AND {holds}))"
+         WHERE a.stage_id = s.id AND m.user_id = {v} AND {in_force} AND {holds}))"
     )
 }
 
@@ -92,11 +97,11 @@ pub fn sees_request_in_list(viewer: &Viewer) -> String {
     if viewer.reads_requests {
         return "(1 = 1)".to_owned();
     }
-    let v = &viewer.v;
+    let (v, in_force) = (&viewer.v, in_force("a", "s"));
     format!(
         "(r.requestor_id = {v} OR r.target_id = {v} OR r.id IN (SELECT s.request_id FROM membership m \
          JOIN stage_approver a ON a.kind = m.kind AND a.subject = m.subject JOIN stage s ON s.id = a.stage_id \
-         WHERE m.user_id = {v} AND s.pending_since IS NOT NULL AND {IN_FORCE} AND {HOLDS}))"
+         WHERE m.user_id = {v} AND s.pending_since IS NOT NULL AND {in_force} AND {HOLDS}))"
     )
 }
 

@@ -4,7 +4,7 @@ use entity::{
     AssignmentId, AssignmentState, PackageId, RequestId, RequestState, Timestamp, UserId, assignment, evaluation,
     idempotency, request, stage,
 };
-use sea_orm::{FromQueryResult, TryGetable};
+use sea_orm::FromQueryResult;
 
 use super::access::{self, Viewer};
 use super::page::{Kind, List, PageArgs, flag};
@@ -201,14 +201,6 @@ impl Store {
             "SELECT * FROM assignment WHERE state = 'DELIVERED' AND ends_at <= {now} ORDER BY ends_at LIMIT 100"
         );
         self.rows(params.statement(text)).await
-    }
-
-    /// Facts of every request, as stored, for the replay of routes.
-    pub async fn facts_of(&self, id: RequestId) -> Read<Option<String>> {
-        let mut params = Params::new(self.db);
-        let id = params.add(id);
-        let row = self.one(params.statement(format!("SELECT facts FROM request WHERE id = {id}"))).await?;
-        row.map(|row| Ok(String::try_get(&row, "", "facts")?)).transpose()
     }
 }
 

@@ -6,7 +6,7 @@ use entity::{
 };
 use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, QueryResult, TryGetable};
 
-use super::access::{self, HOLDS, IN_FORCE, Viewer};
+use super::access::{self, HOLDS, Viewer, in_force};
 use super::directory::holds_role;
 use super::page::{Kind, List, PageArgs, flag};
 use super::sql::{Db, Params};
@@ -243,9 +243,10 @@ impl Store {
     pub async fn sets_of(&self, stages: &[StageId]) -> Read<Vec<(StageId, SubjectSet)>> {
         let mut params = Params::new(self.db);
         let any = params.any(stages.iter().map(|id| id.0.to_string()));
+        let in_force = in_force("a", "s");
         let text = format!(
             "SELECT a.stage_id, a.kind, a.subject FROM stage_approver a JOIN stage s ON s.id = a.stage_id \
-             WHERE a.stage_id {any} AND {IN_FORCE} ORDER BY a.stage_id, \
+             WHERE a.stage_id {any} AND {in_force} ORDER BY a.stage_id, \
              CASE a.tier WHEN 'PRIMARY' THEN 0 WHEN 'ALTERNATE' THEN 1 ELSE 2 END, a.ordinal"
         );
         let mut sets: Vec<(StageId, SubjectSet)> = Vec::new();
@@ -301,10 +302,11 @@ impl Store {
 
         let mut params = Params::new(self.db);
         let (stage_id, user) = (params.add(id), params.add(actor.user_id));
+        let in_force = in_force("a", "s");
         let text = format!(
             "SELECT a.tier, a.kind, a.subject FROM stage_approver a JOIN stage s ON s.id = a.stage_id \
              JOIN membership m ON m.kind = a.kind AND m.subject = a.subject AND m.user_id = {user} \
-             WHERE a.stage_id = {stage_id} AND {IN_FORCE} AND {HOLDS} \
+             WHERE a.stage_id = {stage_id} AND {in_force} AND {HOLDS} \
              ORDER BY CASE a.tier WHEN 'PRIMARY' THEN 0 WHEN 'ALTERNATE' THEN 1 ELSE 2 END, a.ordinal LIMIT 1"
         );
         let standing = match self.one(params.statement(text)).await? {

@@ -126,9 +126,6 @@ fn refers(viewer: &Viewer, kind: &str, id: &str) -> String {
          AND {in_force}) \
          OR EXISTS (SELECT 1 FROM policy pol WHERE (pol.stages LIKE '%' || {id} || '%' OR pol.allowed_requestors LIKE '%' || {id} || '%') \
          AND {fits})",
-        in_force = access::IN_FORCE
-            .replace("a.tier", "sa.tier")
-            .replace("s.escalated_at", "ss.escalated_at")
-            .replace("s.coverage", "ss.coverage"),
+        in_force = access::in_force("sa", "ss"),
     )
 }
