@@ -5,7 +5,7 @@
 (async () => {
   const socket = new URL("/graphql", location.href);
   socket.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  const start = "# What may I do, and what waits for me?\n{\n  viewer {\n    __typename\n  }\n}\n";
+  const start = "# What may I do, and what waits for me?\n{\n  viewer {\n    user { displayName }\n    directoryRoles\n    pendingApprovals { nodes { kind dueAt request { requestor { displayName } accessPackage { displayName } } } }\n  }\n}\n";
   const root = ReactDOM.createRoot(document.getElementById("graphiql"));
 
   const show = (person) => {
