@@ -141,6 +141,8 @@ impl Place {
     pub fn serve(&self) -> Result<Server, Failure> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_riskgate"));
         command.args(["serve", "--builtin-issuer", "--listen", "127.0.0.1:0", "--database-url", &self.url]);
+        // What tells this program where PostgreSQL is would be unknown keys to the server.
+        command.env_remove("RISKGATE_BENCH_POSTGRES_URL").env_remove("RISKGATE_TEST_POSTGRES_URL");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().ok_or("a pipe")?).read_line(&mut line)?;

@@ -29,6 +29,7 @@ CREATE INDEX request_by_state ON request (state, created_at, id);
 CREATE INDEX request_by_requestor ON request (requestor_id, created_at, id);
 CREATE INDEX request_by_target ON request (target_id, created_at, id);
 CREATE INDEX request_by_package ON request (package_id, created_at, id);
+CREATE INDEX request_with_risk ON request (created_at, id) WHERE has_risk_stage;
 CREATE UNIQUE INDEX request_slot ON request (target_id, package_id) WHERE holds_slot;
 
 CREATE TABLE evaluation (
@@ -66,6 +67,7 @@ CREATE TABLE stage (
 );
 CREATE INDEX stage_by_request ON stage (request_id, order_key);
 CREATE INDEX stage_pending ON stage (pending_since, id) WHERE status = 'PENDING';
+CREATE INDEX stage_pending_risk ON stage (pending_since, id) WHERE status = 'PENDING' AND kind <> 'POLICY';
 CREATE INDEX stage_due ON stage (due_at, id) WHERE status = 'PENDING';
 CREATE INDEX stage_to_escalate ON stage (escalate_at) WHERE status = 'PENDING' AND escalated_at IS NULL;
 

@@ -3,13 +3,14 @@
 
 use entity::UserId;
 
-use super::sql::Params;
+use super::sql::{Db, Params};
 use crate::domain::permission::{Actor, Right};
 
 /// Somebody who reads: the id as a parameter, and which rights widen what is seen.
 pub struct Viewer {
     /// What stands for the id in the text.
     pub v: String,
+    db: Db,
     /// Sees every request, stage and assignment.
     pub reads_requests: bool,
     /// Reads risk in every request that is seen.
@@ -34,6 +35,7 @@ impl Viewer {
         }
         Viewer {
             v: user(params, actor.user_id),
+            db: params.db(),
             reads_requests: actor.has(Right::ReadRequests),
             reads_risk: actor.has(Right::ReadRisk),
             reads_packages: actor.has(Right::ReadPackages),
@@ -73,11 +75,25 @@ pub fn belongs_now(v: &str) -> String {
 
 fn among_approvers(v: &str, holds: &str) -> String {
     let in_force = in_force("a", "s");
+    // From the few entries of the stage to the viewer, never from all that the viewer's sets were ever asked: PostgreSQL would turn an
+    // EXISTS into such a join, SQLite keeps the order of a CROSS JOIN.
     format!(
-        "(r.requestor_id <> {v} AND r.target_id <> {v} AND EXISTS (SELECT 1 FROM stage_approver a \
-         JOIN membership m ON m.kind = a.kind AND m.subject = a.subject \
-         WHERE a.stage_id = s.id AND m.user_id = {v} AND {in_force} AND {holds}))"
+        "(r.requestor_id <> {v} AND r.target_id <> {v} AND 0 < (SELECT count(*) FROM stage_approver a CROSS JOIN membership m \
+         WHERE a.stage_id = s.id AND m.kind = a.kind AND m.subject = a.subject AND m.user_id = {v} AND {in_force} AND {holds}))"
     )
+}
+
+/// Stages of more sets than this are not worth listing before they are judged.
+const FEW: usize = 1_000;
+
+/// Stage `s` may be one of the viewer's: a quick test for lists, before [`belongs`]. Where the viewer's sets were asked in few stages,
+/// those; otherwise every stage may be, and a page is soon full.
+pub fn may_belong(v: &str) -> String {
+    let asked = format!(
+        "SELECT a.stage_id FROM membership m CROSS JOIN stage_approver a WHERE m.user_id = {v} AND m.until IS NULL \
+         AND a.kind = m.kind AND a.subject = m.subject LIMIT {FEW}"
+    );
+    format!("((SELECT count(*) FROM ({asked}) few) = {FEW} OR s.id IN ({asked}))")
 }
 
 /// The viewer reads risk in request `r`: by a role, or as one of the approvers of one of its risk stages.
@@ -91,18 +107,41 @@ pub fn reads_risk(viewer: &Viewer) -> String {
     )
 }
 
-/// The viewer sees request `r`: a right, a party to it, or an approver since a stage's turn came. For lists: the approver's part
-/// is looked up once.
+/// Ids of the requests of which the viewer is an approver, since a stage's turn came.
+fn approved_by(v: &str) -> String {
+    let in_force = in_force("a", "s");
+    format!(
+        "SELECT s.request_id FROM membership m CROSS JOIN stage_approver a CROSS JOIN stage s \
+         WHERE m.user_id = {v} AND a.kind = m.kind AND a.subject = m.subject AND s.id = a.stage_id \
+         AND s.pending_since IS NOT NULL AND {in_force} AND {HOLDS}"
+    )
+}
+
+/// The viewer sees request `r`: a right, a party to it, or an approver since a stage's turn came. For lists of requests and stages:
+/// what is seen is gathered once, so that a list costs what it shows, however many requests there are.
 pub fn sees_request_in_list(viewer: &Viewer) -> String {
     if viewer.reads_requests {
         return "(1 = 1)".to_owned();
     }
-    let (v, in_force) = (&viewer.v, in_force("a", "s"));
-    format!(
-        "(r.requestor_id = {v} OR r.target_id = {v} OR r.id IN (SELECT s.request_id FROM membership m \
-         JOIN stage_approver a ON a.kind = m.kind AND a.subject = m.subject JOIN stage s ON s.id = a.stage_id \
-         WHERE m.user_id = {v} AND s.pending_since IS NOT NULL AND {in_force} AND {HOLDS}))"
-    )
+    let v = &viewer.v;
+    let seen = format!(
+        "SELECT id FROM request WHERE requestor_id = {v} UNION SELECT id FROM request WHERE target_id = {v} UNION {}",
+        approved_by(v)
+    );
+    match viewer.db {
+        Db::Sqlite => format!("r.id IN ({seen})"),
+        // An array is looked up row by row; of a subquery PostgreSQL would think that the newest requests are soon found in it.
+        Db::Postgres => format!("r.id = ANY(ARRAY({seen}))"),
+    }
+}
+
+/// The same for requests that something else leads to.
+pub fn sees_one_request(viewer: &Viewer) -> String {
+    if viewer.reads_requests {
+        return "(1 = 1)".to_owned();
+    }
+    let v = &viewer.v;
+    format!("(r.requestor_id = {v} OR r.target_id = {v} OR r.id IN ({}))", approved_by(v))
 }
 
 /// The same for a request known by its id.
@@ -149,7 +188,7 @@ pub fn sees_package(viewer: &Viewer) -> String {
     format!(
         "({} OR EXISTS (SELECT 1 FROM request r WHERE r.package_id = p.id AND {}))",
         may_ask(&viewer.v),
-        sees_request_in_list(viewer)
+        sees_one_request(viewer)
     )
 }
 

@@ -144,7 +144,7 @@ impl Store {
         let viewer = Viewer::new(&mut params, actor);
         let any = params.any(ids.iter().map(|id| id.0.to_string()));
         let open = opens(&viewer);
-        let sees = access::sees_request_in_list(&viewer);
+        let sees = access::sees_one_request(&viewer);
         let text = format!(
             "SELECT pol.*, {open} AS is_open FROM policy pol WHERE pol.id {any} \
              AND ({open} OR EXISTS (SELECT 1 FROM request r WHERE r.policy_id = pol.id AND {sees}))"
@@ -181,7 +181,7 @@ impl Store {
         let viewer = Viewer::new(&mut params, actor);
         let (id, target) = (params.add(package), params.add(target));
         let (open, covers) = (opens(&viewer), access::covers(&target));
-        let sees = access::sees_request_in_list(&viewer);
+        let sees = access::sees_one_request(&viewer);
         let text = format!(
             "SELECT pol.*, {covers} AS covers, ({open} OR EXISTS (SELECT 1 FROM request r WHERE r.policy_id = pol.id AND {sees})) \
              AS is_visible FROM policy pol WHERE pol.package_id = {id} ORDER BY pol.created_at, pol.id"

@@ -115,6 +115,8 @@ impl Target {
             }
             Db::Postgres => {
                 options.set_application_name("riskgate").idle_timeout(Duration::from_secs(600));
+                // Statements here run for a few milliseconds; compiling one takes hundreds.
+                options.map_sqlx_postgres_opts(|postgres| postgres.options([("jit", "off")]));
                 if role == Role::Read {
                     options.statement_timeout(Duration::from_secs(10));
                 }

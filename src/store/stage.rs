@@ -165,6 +165,7 @@ impl Store {
         let now = params.add(now);
         let mut tests = vec!["s.status = 'PENDING'".to_owned()];
         if filter.decidable {
+            tests.push(access::may_belong(&viewer.v));
             tests.push(decidable(&viewer, &now));
         } else {
             tests.push(access::sees_request_in_list(&viewer));
@@ -172,6 +173,10 @@ impl Store {
         }
         if let Some(kinds) = &filter.kinds {
             tests.push(format!("s.kind {}", params.any(kinds.iter().map(|kind| kind.as_str()))));
+            if !kinds.contains(&StageKind::Policy) {
+                // What the index of pending risk stages holds.
+                tests.push("s.kind <> 'POLICY'".to_owned());
+            }
         }
         if let Some(package) = filter.package {
             tests.push(format!("r.package_id = {}", params.add(package)));

@@ -74,7 +74,7 @@ impl Store {
         let viewer = Viewer::new(&mut params, actor);
         let any = params.any(ids.iter().map(|id| id.0.to_string()));
         let (lists, refers) = (access::lists_person(&viewer), refers(&viewer, "USER", "u.id"));
-        let sees = access::sees_request_in_list(&viewer);
+        let sees = access::sees_one_request(&viewer);
         let reads_risk = access::reads_risk(&viewer);
         self.rows(params.statement(format!(
             "SELECT u.* FROM directory_user u WHERE u.id {any} AND ({lists} OR {refers} \
@@ -116,7 +116,7 @@ impl Store {
 /// A rule that the viewer sees names the person or group `id` (an expression): an approver set in force of a stage, or a policy that
 /// fits the viewer.
 fn refers(viewer: &Viewer, kind: &str, id: &str) -> String {
-    let sees = access::sees_request_in_list(viewer);
+    let sees = access::sees_one_request(viewer);
     let reads_risk = access::reads_risk(viewer);
     let fits = access::fits(&viewer.v);
     // A policy keeps its stages as JSON, where a named person or group is `{"kind":"USER","ref":"…"}`.
