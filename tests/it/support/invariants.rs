@@ -7,7 +7,7 @@ use entity::{
     evaluation, event, head, request, stage, stage_approver,
 };
 use riskgate::domain::route::{self, Facts};
-use sea_orm::{DatabaseConnection, EntityTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, IsolationLevel, TransactionTrait};
 
 /// Everything, read at once.
 pub struct Snapshot {
@@ -30,7 +30,10 @@ fn grouped<K: std::hash::Hash + Eq, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> H
 }
 
 impl Snapshot {
+    /// Reads it in one transaction: a server that was killed may have left a COMMIT that is still being carried out.
     pub async fn read(db: &DatabaseConnection) -> Snapshot {
+        let isolation = (db.get_database_backend() == DbBackend::Postgres).then_some(IsolationLevel::RepeatableRead);
+        let db = &db.begin_with_config(isolation, None).await.expect("a transaction");
         let mut stages = grouped(stage::Entity::find().all(db).await.expect("stages"), |row| row.request_id);
         stages.values_mut().for_each(|rows| rows.sort_by_key(|row| row.order_key));
         let mut evaluations =
