@@ -7,7 +7,7 @@ use entity::{
     evaluation, event, head, request, stage, stage_approver,
 };
 use riskgate::domain::route::{self, Facts};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, IsolationLevel, TransactionTrait};
+use sea_orm::{DatabaseConnection, DbBackend, EntityTrait, IsolationLevel, TransactionTrait};
 
 /// Everything, read at once.
 pub struct Snapshot {
