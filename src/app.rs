@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use entity::{DirectoryRole, Seconds, deployment};
 use migration::Status;
@@ -27,6 +28,9 @@ pub use crate::service::ImportOptions;
 
 /// How long the tokens of the demo's first page are good.
 const DEMO_TOKEN: Seconds = Seconds::hours(8);
+
+/// What is left to the process once its commits have ended, or have been given up.
+const AFTER_COMMITS: Duration = Duration::from_millis(500);
 
 /// Options of `serve`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -104,13 +108,15 @@ impl App {
         Ok(App { address, services, issuer, shutdown, door, loops, _lock: lock })
     }
 
-    /// Takes no new work, ends streams with a clear close, finishes the commits under way.
-    pub async fn stop(mut self) {
+    /// Takes no new work, ends streams with a clear close, finishes the commits under way. False: one did not end in the time that
+    /// stopping may take, for the database does not answer.
+    pub async fn stop(mut self) -> bool {
         self.shutdown.trigger();
         // A door that panicked has nothing left to finish.
         let _ = (&mut self.door).await;
         while self.loops.join_next().await.is_some() {}
-        self.services.stop().await;
+        let left = self.shutdown.remaining().saturating_sub(AFTER_COMMITS);
+        tokio::time::timeout(left, self.services.stop()).await.is_ok()
     }
 }
 
@@ -141,7 +147,11 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         _ => say(&format!("riskgate serves http://{}/graphql from {database}\n", app.address))?,
     }
     shutdown.requested().await;
-    app.stop().await;
+    if !app.stop().await {
+        return Err(
+            "a commit under way did not end in time; whether it happened stands in the database alone".to_owned()
+        );
+    }
     Ok(())
 }
 
