@@ -10,15 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use entity::{CommitId, Timestamp};
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use super::judge::Live;
 use super::log::{self, Link};
+use super::pool::{LIMIT, Lease, Pool};
 use super::sql::{Db, Params};
 use super::write::{Writes, put_all, remove};
 use super::{Read, StoreError, stage};
@@ -35,6 +33,8 @@ const GROUP_ROWS: usize = 1_000;
 const QUEUE: usize = 4_096;
 /// How far an instance's clock may be off the database server's.
 const SKEW_MAX_MICROS: i64 = 2_000_000;
+/// For a change of the directory, which is as large as the directory.
+const DIRECTORY_LIMIT: Duration = Duration::from_secs(600);
 /// Key of the log's advisory lock on PostgreSQL: "riskgate" in ASCII.
 pub(super) const LOCK: i64 = 0x7269_736b_6761_7465;
 
@@ -125,13 +125,13 @@ impl Handle {
 }
 
 /// Starts the committer.
-pub fn start(db: Db, connection: DatabaseConnection, clock: Clock, head: watch::Sender<i64>) -> Handle {
+pub(super) fn start(db: Db, pool: Pool, clock: Clock, head: watch::Sender<i64>) -> Handle {
     let (people, people_queue) = mpsc::channel(QUEUE);
     let (background, background_queue) = mpsc::channel(QUEUE);
     let (stop, stopping) = watch::channel(false);
     let (done_sender, done) = watch::channel(false);
     let state = Arc::new(State::default());
-    let committer = Committer { db, connection, clock, head, state: state.clone() };
+    let committer = Committer { db, pool, clock, head, state: state.clone() };
     tokio::spawn(async move {
         committer.run(people_queue, background_queue, stopping).await;
         done_sender.send_replace(true);
@@ -141,7 +141,7 @@ pub fn start(db: Db, connection: DatabaseConnection, clock: Clock, head: watch::
 
 struct Committer {
     db: Db,
-    connection: DatabaseConnection,
+    pool: Pool,
     clock: Clock,
     head: watch::Sender<i64>,
     state: Arc<State>,
@@ -206,18 +206,18 @@ impl Committer {
     }
 
     async fn attempt(&self, plans: &[Plan]) -> Read<Vec<Outcome>> {
-        let transaction = self.begin().await?;
-        let prepared = match self.prepare(&transaction, plans).await {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                // The connection may be gone; then the server rolls back by itself.
-                let _ = transaction.rollback().await;
-                return Err(error);
-            }
-        };
+        let lease = self.pool.lease();
+        let is_directory = plans.iter().any(|plan| plan.directory.is_some());
+        let limit = if is_directory { DIRECTORY_LIMIT } else { LIMIT };
+        // What runs into the limit is never committed: its transaction ends with its connection.
+        let begun = self.pool.answer(&lease, limit, self.begun(&lease, plans)).await?;
+        let (transaction, prepared) = begun?;
         fail_point("before-commit").await;
-        if let Err(error) = transaction.commit().await {
-            let error = super::sql::classify(error);
+        let committed = match self.pool.answer(&lease, LIMIT, transaction.commit()).await {
+            Ok(answer) => answer.map_err(super::sql::classify),
+            Err(silence) => Err(silence),
+        };
+        if let Err(error) = committed {
             if matches!(error, StoreError::Data(_)) || prepared.is_eventless {
                 return Err(error);
             }
@@ -232,12 +232,25 @@ impl Committer {
         Ok(prepared.outcomes)
     }
 
-    async fn begin(&self) -> Read<DatabaseTransaction> {
+    /// Everything before COMMIT.
+    async fn begun(&self, lease: &Lease, plans: &[Plan]) -> Read<(DatabaseTransaction, Prepared)> {
+        let transaction = self.begin(lease).await?;
+        match self.prepare(&transaction, plans).await {
+            Ok(prepared) => Ok((transaction, prepared)),
+            Err(error) => {
+                // The connection may be gone; then the server rolls back by itself.
+                let _ = transaction.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(&self, lease: &Lease) -> Read<DatabaseTransaction> {
         let sqlite_transaction_mode = (self.db == Db::Sqlite).then_some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
         let mut tries = super::sql::TRIES;
         let transaction = loop {
-            match self.connection.begin_with_options(options).await {
+            match lease.connection.begin_with_options(options).await {
                 // Nothing was sent but BEGIN.
                 Err(error) if tries > 1 && super::sql::is_cut(&error) => tries -= 1,
                 begun => break begun?,
@@ -382,7 +395,12 @@ impl Committer {
     }
 
     async fn is_committed(&self, commit_id: CommitId) -> Read<bool> {
-        let transaction = self.begin().await?;
+        let lease = self.pool.lease();
+        self.pool.answer(&lease, LIMIT, self.is_found(&lease, commit_id)).await?
+    }
+
+    async fn is_found(&self, lease: &Lease, commit_id: CommitId) -> Read<bool> {
+        let transaction = self.begin(lease).await?;
         let mut params = Params::new(self.db);
         let id = params.add(commit_id);
         let statement = params.statement(format!("SELECT position FROM event WHERE commit_id = {id} LIMIT 1"));

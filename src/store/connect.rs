@@ -2,16 +2,25 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use sea_orm::sqlx::pool::PoolConnectionMetadata;
+use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{self, Connection};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use tokio::sync::watch;
 
+use super::pool::{LIMIT, Pool};
 use super::sql::Db;
 use super::{Store, StoreError, commit};
 use crate::clock::Clock;
+
+/// So long a connection may rest before it is asked whether it is still there.
+const IDLE: Duration = Duration::from_secs(1);
+/// So long it may take to say so: one for each of a pool fits into the wait for a connection.
+const PING_LIMIT: Duration = Duration::from_millis(500);
 
 /// A database, as its URL names it.
 #[derive(Debug, Clone)]
@@ -82,16 +91,26 @@ impl Target {
         }
     }
 
-    /// One connection, or a pool of `size`; connections of a pool are opened when they are needed.
+    /// One connection, or a pool of `size`; the first is opened at once, the others when they are needed.
     pub async fn connect(&self, size: u32, role: Role) -> Result<DatabaseConnection, ConnectError> {
+        self.reach(size, role, false).await
+    }
+
+    /// The same with a database that may be out of reach: all are opened when they are needed.
+    pub(super) async fn prepare(&self, size: u32, role: Role) -> Result<DatabaseConnection, ConnectError> {
+        self.reach(size, role, true).await
+    }
+
+    async fn reach(&self, size: u32, role: Role, is_lazy: bool) -> Result<DatabaseConnection, ConnectError> {
         let mut options = ConnectOptions::new(self.url.clone());
         options
             .max_connections(size)
             .min_connections(0)
+            .connect_lazy(is_lazy)
             .acquire_timeout(Duration::from_secs(3))
             .connect_timeout(Duration::from_secs(3))
-            // A connection in steady use is not asked at each statement whether it is still there.
-            .test_before_acquire_if_idle_for(Duration::from_secs(1))
+            // Not at each statement: see `is_there` below.
+            .test_before_acquire(false)
             .sqlx_logging(false);
         match self.db {
             Db::Sqlite => {
@@ -115,6 +134,7 @@ impl Target {
             }
             Db::Postgres => {
                 options.set_application_name("riskgate").idle_timeout(Duration::from_secs(600));
+                options.map_sqlx_postgres_before_acquire(|connection, about| Box::pin(is_there(connection, about)));
                 // Statements here run for a few milliseconds; compiling one takes hundreds.
                 options.map_sqlx_postgres_opts(|postgres| postgres.options([("jit", "off")]));
                 if role == Role::Read {
@@ -125,6 +145,17 @@ impl Target {
         Database::connect(options)
             .await
             .map_err(|error| ConnectError(format!("the database {} cannot be opened: {error}", self.shown())))
+    }
+}
+
+/// Is a connection still there? One in steady use is not asked. One that says nothing is gone: another is tried in the same wait.
+async fn is_there(connection: &mut PgConnection, about: PoolConnectionMetadata) -> Result<bool, sqlx::Error> {
+    if about.idle_for < IDLE {
+        return Ok(true);
+    }
+    match tokio::time::timeout(PING_LIMIT, connection.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
     }
 }
 
@@ -143,14 +174,11 @@ impl Store {
     /// Opens a database that is ours and up to date.
     pub async fn open(target: &Target, clock: Clock, readers: u32) -> Result<Store, ConnectError> {
         let statements = Arc::new(AtomicU64::new(0));
-        let mut reads = target.connect(readers, Role::Read).await?;
-        let counter = statements.clone();
-        reads.set_metric_callback(move |_| {
-            counter.fetch_add(1, Ordering::Relaxed);
-        });
+        let reads = Pool::open(target, readers, Role::Read, statements.clone()).await?;
         // One for the poll, one for the notices that come in, one for those that go out.
-        let follow = target.connect(3, Role::Read).await?;
-        let write = target.connect(1, Role::Write).await?;
+        let follow = Pool::open(target, 3, Role::Read, Arc::default()).await?;
+        let write = Pool::open(target, 1, Role::Write, Arc::default()).await?;
+        let (reads, follow) = (Arc::new(reads), Arc::new(follow));
         let (head, _) = watch::channel(0);
         let committer = commit::start(target.db, write, clock, head.clone());
         let store = Store { db: target.db, reads, follow, committer, head, statements };
@@ -187,13 +215,19 @@ impl Store {
             return std::future::pending().await;
         }
         let broken = |error: sea_orm::sqlx::Error| StoreError::Unavailable(error.to_string());
-        let mut listener =
-            PgListener::connect_with(self.follow.get_postgres_connection_pool()).await.map_err(broken)?;
-        listener.listen(CHANNEL).await.map_err(broken)?;
+        let lease = self.follow.lease();
+        let listening = async {
+            let mut listener = PgListener::connect_with(lease.connection.get_postgres_connection_pool()).await?;
+            listener.listen(CHANNEL).await?;
+            Ok(listener)
+        };
+        let mut listener = self.follow.answer(&lease, LIMIT, listening).await?.map_err(broken)?;
         let mut head = self.watch_head();
         head.mark_unchanged();
         loop {
             tokio::select! {
+                // Then the listener's is as dead as the others.
+                () = self.follow.given_up(&lease) => return Ok(()),
                 notice = listener.recv() => {
                     if let Ok(position) = notice.map_err(broken)?.payload().parse() {
                         self.announce(position);
@@ -207,7 +241,8 @@ impl Store {
                     }
                     let position = *head.borrow_and_update();
                     let text = format!("NOTIFY {CHANNEL}, '{position}'");
-                    sea_orm::ConnectionTrait::execute_unprepared(&self.follow, &text).await?;
+                    let sent = sea_orm::ConnectionTrait::execute_unprepared(&lease.connection, &text);
+                    self.follow.answer(&lease, LIMIT, sent).await??;
                 }
             }
         }

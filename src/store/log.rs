@@ -5,6 +5,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::pool::LIMIT;
 use super::sql::Params;
 use super::{Read, Store};
 use crate::domain::event::{Detail, NewEvent};
@@ -122,7 +123,9 @@ impl Store {
         let mut params = Params::new(self.db);
         let after = params.add(position);
         let text = format!("SELECT * FROM event WHERE position > {after} ORDER BY position LIMIT {limit}");
-        let rows = self.follow.query_all_raw(params.statement(text)).await?;
+        let lease = self.follow.lease();
+        let asked = lease.connection.query_all_raw(params.statement(text));
+        let rows = self.follow.answer(&lease, LIMIT, asked).await??;
         rows.iter().map(|row| Ok(sea_orm::FromQueryResult::from_query_result(row, "")?)).collect()
     }
 
@@ -155,7 +158,8 @@ impl Store {
     /// The newest position, asked by the follower on its own connection.
     pub async fn head_position(&self) -> Read<i64> {
         let statement = Params::new(self.db).statement("SELECT position FROM head WHERE id = 1");
-        match self.follow.query_one_raw(statement).await? {
+        let lease = self.follow.lease();
+        match self.follow.answer(&lease, LIMIT, lease.connection.query_one_raw(statement)).await?? {
             Some(row) => Ok(row.try_get("", "position")?),
             None => Err(super::StoreError::Data("the head of the log is missing".to_owned())),
         }

@@ -12,6 +12,7 @@ mod directory;
 mod judge;
 pub mod log;
 pub mod page;
+mod pool;
 mod request;
 mod risk;
 mod sql;
@@ -22,8 +23,10 @@ mod write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QueryResult, Statement};
 use tokio::sync::watch;
+
+use pool::Pool;
 
 pub use audit::EventFilter;
 pub use catalog::{Offer, PackageFilter, PolicyRow};
@@ -69,8 +72,8 @@ pub type Read<T> = Result<T, StoreError>;
 #[derive(Clone)]
 pub struct Store {
     db: Db,
-    reads: DatabaseConnection,
-    follow: DatabaseConnection,
+    reads: Arc<Pool>,
+    follow: Arc<Pool>,
     committer: commit::Handle,
     head: watch::Sender<i64>,
     statements: Arc<AtomicU64>,
@@ -90,7 +93,9 @@ impl Store {
     async fn all(&self, statement: Statement) -> Read<Vec<QueryResult>> {
         let mut tries = sql::TRIES;
         loop {
-            match self.reads.query_all_raw(statement.clone()).await {
+            let lease = self.reads.lease();
+            let asked = lease.connection.query_all_raw(statement.clone());
+            match self.reads.answer(&lease, pool::LIMIT, asked).await? {
                 // A reading may be sent again: the connection was cut since it was used last.
                 Err(error) if tries > 1 && sql::is_cut(&error) => tries -= 1,
                 answer => return Ok(answer?),
