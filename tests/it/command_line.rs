@@ -75,12 +75,11 @@ fn the_demo_world_is_loaded_once_and_one_file_has_one_server() {
     let verified = || String::from_utf8(run(&["audit", "verify", "--database-url", &url]).stdout).expect("text");
     let before = verified();
     assert!(before.ends_with("events hold\n"), "{before}");
-    let (code, took) = server.stop();
-    assert_eq!(code, Some(0));
-    assert!(took.as_secs() < 10);
+    let end = server.stop();
+    assert_eq!(end.code, Some(0), "{}", end.log);
     let server = Process::serve(&url, &["--demo"], &[]);
     assert_eq!(verified(), before, "the second start finds the same world");
-    assert_eq!(server.stop().0, Some(0));
+    assert_eq!(server.stop().code, Some(0));
     let checked = String::from_utf8(run(&["check", "--database-url", &url]).stdout).expect("text");
     assert!(checked.contains("up to date"), "{checked}");
 

@@ -12,6 +12,7 @@ mod escalation;
 mod house;
 mod import;
 mod main_job;
+mod outage;
 mod page;
 mod people;
 mod permission;

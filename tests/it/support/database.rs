@@ -1,5 +1,6 @@
 //! A database for each story, copied from a template that holds the demo world (or nothing but tables).
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use entity::Timestamp;
@@ -9,6 +10,8 @@ use riskgate::lifecycle::Shutdown;
 use riskgate::store::Target;
 use sea_orm::{ConnectionTrait, Database as Orm, DatabaseConnection};
 use tokio::sync::OnceCell;
+
+use super::Snapshot;
 
 /// When every story begins: 2026-03-02T09:00:00Z.
 pub const BEGIN: Timestamp = Timestamp(1_772_442_000_000_000);
@@ -74,6 +77,39 @@ impl Database {
         Orm::connect(&self.url).await.expect("the database answers")
     }
 
+    /// Everything that is stored, read behind the server's back.
+    pub async fn snapshot(&self) -> Snapshot {
+        let connection = self.connect().await;
+        let snapshot = Snapshot::read(&connection).await;
+        connection.close().await.expect("the connection closes");
+        snapshot
+    }
+
+    /// As while PostgreSQL restarts, for this database alone: every connection ends, and none is let in.
+    pub async fn shut(&self) {
+        let admin = admin().await;
+        let name = self.name();
+        admin.execute_unprepared(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.expect("it is shut");
+        let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        admin.execute_unprepared(&end).await.expect("its connections end");
+    }
+
+    /// As when PostgreSQL is back.
+    pub async fn open(&self) {
+        let open = format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.name());
+        admin().await.execute_unprepared(&open).await.expect("it is open");
+    }
+
+    fn name(&self) -> &str {
+        self.url.rsplit('/').next().expect("a name")
+    }
+
+    /// Where its server listens.
+    pub fn server(&self) -> SocketAddr {
+        let server = self.url.split('@').nth(1).and_then(|rest| rest.split('/').next()).expect("a server");
+        server.parse().expect("an address")
+    }
+
     /// How many pages of 4 KiB an embedded database has.
     pub fn pages(&self) -> u32 {
         let file = self.folder.as_ref().expect("an embedded database").path().join("riskgate.db");
@@ -83,7 +119,7 @@ impl Database {
     /// Removes it. (A temporary folder goes by itself.)
     pub async fn remove(self) {
         if self.kind == Kind::Postgres {
-            let name = self.url.rsplit('/').next().expect("a name").to_owned();
+            let name = self.name();
             let dropped = admin().await.execute_unprepared(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
             dropped.expect("the database can be dropped");
         }

@@ -5,6 +5,7 @@ mod dice;
 mod directory;
 mod events;
 mod invariants;
+mod load;
 mod person;
 pub mod process;
 pub mod proxy;
@@ -15,9 +16,20 @@ pub use database::{BEGIN, Database, Kind};
 pub use dice::Dice;
 pub use events::Events;
 pub use invariants::Snapshot;
-pub use person::Person;
+pub use load::Load;
+pub use person::{Answer, Person};
 pub use socket::{Message, Subscription};
 pub use world::{Options, World};
+
+/// Does a server say that it can serve? 503 says that it cannot.
+pub async fn is_ready(address: std::net::SocketAddr) -> bool {
+    let answer = reqwest::get(format!("http://{address}/readyz")).await.expect("an answer");
+    match answer.status().as_u16() {
+        200 => true,
+        503 => false,
+        other => panic!("/readyz answers {other}"),
+    }
+}
 
 /// A story, told on both databases: `story!(name, |world| { … })`. The invariants are checked at its end.
 #[macro_export]

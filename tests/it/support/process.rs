@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use riskgate::demo;
 
@@ -42,19 +43,27 @@ pub struct Process {
     stdout: BufReader<ChildStdout>,
     pub address: SocketAddr,
     url: String,
+    log: tempfile::NamedTempFile,
 }
 
 impl Process {
     /// Starts one on a free port; returns once it serves.
     pub fn serve(url: &str, more: &[&str], environment: &[(&str, &Path)]) -> Process {
         let mut command = riskgate(&["serve", "--listen", "127.0.0.1:0", "--database-url", url, "--builtin-issuer"]);
-        command.args(more).envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.args(more).envs(environment.iter().copied());
+        let log = tempfile::NamedTempFile::new().expect("a file for the log");
+        command.stdout(Stdio::piped()).stderr(log.reopen().expect("the same file"));
         let mut child = command.spawn().expect("the server starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("it says where it is");
         let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
-        Process { child, stdout, address: address.parse().expect("an address"), url: url.to_owned() }
+        Process { child, stdout, address: address.parse().expect("an address"), url: url.to_owned(), log }
+    }
+
+    /// What it has written to stderr.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log.path()).expect("text")
     }
 
     /// What it printed after its first line, up to the line that says where GraphiQL is.
@@ -93,13 +102,20 @@ impl Process {
         self.child.wait().expect("it ends");
     }
 
-    /// Asks it to stop; returns its exit code and how long that took.
-    pub fn stop(mut self) -> (Option<i32>, std::time::Duration) {
-        let began = std::time::Instant::now();
+    /// Asks it to stop, and waits until it has ended.
+    pub fn stop(mut self) -> End {
+        let began = Instant::now();
         self.signal("TERM");
         let status = self.child.wait().expect("it ends");
-        (status.code(), began.elapsed())
+        End { code: status.code(), took: began.elapsed(), log: self.log() }
     }
+}
+
+/// How a server ended.
+pub struct End {
+    pub code: Option<i32>,
+    pub took: Duration,
+    pub log: String,
 }
 
 impl Drop for Process {

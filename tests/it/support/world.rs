@@ -126,10 +126,7 @@ impl World {
 
     /// Everything that is stored, read behind the server's back.
     pub async fn snapshot(&self) -> Snapshot {
-        let connection = self.database.connect().await;
-        let snapshot = Snapshot::read(&connection).await;
-        connection.close().await.expect("the connection closes");
-        snapshot
+        self.database.snapshot().await
     }
 
     /// The invariants hold, and so does the log's chain.
