@@ -90,7 +90,8 @@ impl Store {
     async fn all(&self, statement: Statement) -> Read<Vec<QueryResult>> {
         let mut tries = sql::TRIES;
         loop {
-            match self.reads.query_all_raw(statement.clone()).await {
+            // Put aside, so that whoever waits between two readings (ten thousand subscribers do) does not keep room for one.
+            match Box::pin(self.reads.query_all_raw(statement.clone())).await {
                 // A reading may be sent again: the connection was cut since it was used last.
                 Err(error) if tries > 1 && sql::is_cut(&error) => tries -= 1,
                 answer => return Ok(answer?),
