@@ -143,7 +143,7 @@ macro_rules! look_up {
         pub async fn $name(ctx: &Context<'_>, key: $key) -> Result<$value, Error> {
             let ($services, session) = (services(ctx)?, session(ctx)?);
             session
-                .loaders
+                .loaders()
                 .$batch
                 .load(key, |$keys| async move {
                     let $actor = actor(ctx).map_err(|_| Fault::Unauthenticated)?;

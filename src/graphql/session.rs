@@ -1,6 +1,6 @@
 //! Who asks, for one operation, and the batches that its fields share.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use async_graphql::{Context, Error};
 use entity::Timestamp;
@@ -15,13 +15,13 @@ pub struct Session {
     actor: RwLock<Arc<Actor>>,
     expires_at: Timestamp,
     since: i64,
-    pub(super) loaders: Loaders,
+    loaders: OnceLock<Box<Loaders>>,
 }
 
 impl Session {
     /// For one operation of somebody whose token ends at `expires_at`.
     pub fn new(actor: Actor, expires_at: Timestamp) -> Session {
-        Session { actor: RwLock::new(Arc::new(actor)), expires_at, since: i64::MAX, loaders: Loaders::default() }
+        Session { actor: RwLock::new(Arc::new(actor)), expires_at, since: i64::MAX, loaders: OnceLock::new() }
     }
 
     /// For a subscription that was received when the log ended at `position`.
@@ -38,6 +38,11 @@ impl Session {
     /// Who asks, with the rights that hold for what is shown now.
     pub fn actor(&self) -> Arc<Actor> {
         self.actor.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The batches, made when the first of them is needed: an idle subscription has none.
+    pub(super) fn loaders(&self) -> &Loaders {
+        self.loaders.get_or_init(Box::default)
     }
 
     /// When the token ends.

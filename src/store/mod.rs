@@ -95,7 +95,8 @@ impl Store {
         loop {
             let lease = self.reads.lease();
             let asked = lease.connection.query_all_raw(statement.clone());
-            match self.reads.answer(&lease, pool::LIMIT, asked).await? {
+            // Put aside, so that whoever waits between two readings (ten thousand subscribers do) does not keep room for one.
+            match Box::pin(self.reads.answer(&lease, pool::LIMIT, asked)).await? {
                 // A reading may be sent again: the connection was cut since it was used last.
                 Err(error) if tries > 1 && sql::is_cut(&error) => tries -= 1,
                 answer => return Ok(answer?),
