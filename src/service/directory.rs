@@ -272,7 +272,6 @@ fn difference(state: &DirectoryState, wanted: &Wanted) -> Result<(DirectoryChang
     for (id, (row, _)) in &wanted.users {
         if state.users.get(id) != Some(row) {
             change.users.push(row.clone());
-            imported.users_changed += 1;
         }
     }
     // A manager may stand in the same file, so people who are referred to come first.
@@ -286,7 +285,6 @@ fn difference(state: &DirectoryState, wanted: &Wanted) -> Result<(DirectoryChang
     for (id, (row, _)) in &wanted.groups {
         if state.groups.get(id) != Some(row) {
             change.groups.push(row.clone());
-            imported.groups_changed += 1;
         }
     }
     for (id, row) in &state.groups {
@@ -315,6 +313,14 @@ fn difference(state: &DirectoryState, wanted: &Wanted) -> Result<(DirectoryChang
     };
     change.members = members.difference(&held_members).map(member_row).collect();
     change.lost_members = held_members.difference(&members).map(member_row).collect();
+
+    // Who has gained or lost a role has changed, also where nothing else has; so has a group with other members.
+    let of_roles = change.roles.iter().chain(&change.lost_roles).map(|row| row.user_id);
+    let users: HashSet<_> = change.users.iter().map(|row| row.id).chain(of_roles).collect();
+    imported.users_changed = users.iter().filter(|id| wanted.users.contains_key(id)).count();
+    let of_members = change.members.iter().chain(&change.lost_members).map(|row| row.group_id);
+    let groups: HashSet<_> = change.groups.iter().map(|row| row.id).chain(of_members).collect();
+    imported.groups_changed = groups.iter().filter(|id| wanted.groups.contains_key(id)).count();
 
     let places = places(wanted)?;
     change.version = state.version + 1;
