@@ -1,11 +1,12 @@
 //! The program at its command line: bad configuration never starts a half-working server.
 
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::{ConnectionTrait, Database as Orm};
 
-use crate::support::process::{Process, refusal, run};
+use crate::support::process::{Process, refusal, refused, riskgate, run};
+use crate::support::{Database, Snapshot};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")
@@ -42,13 +43,87 @@ fn what_cannot_be_right_is_said_in_one_line() {
     );
     let said = refusal(&["frobnicate"]);
     assert!(said.contains("frobnicate"), "{said}");
+    assert!(!folder.path().join("riskgate.db").exists(), "who is refused has made nothing");
+}
+
+#[test]
+fn a_file_or_a_variable_that_cannot_be_read_is_named() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let write = |name: &str, text: &[u8]| std::fs::write(folder.path().join(name), text).expect("a file");
+    write("broken.toml", b"listen = \"127.0.0.1:1\"\nlog_format = \n");
+    let said = refusal(&["serve", "--config", &path("broken.toml")]);
+    assert!(said.contains(&path("broken.toml")) && said.contains("line 2"), "{said}");
+    let said = refusal(&["serve", "--config", &path("")]);
+    assert!(said.contains(&path("")), "a folder: {said}");
+    let said = refused(riskgate(&["check"]).env("RISKGATE_LISTNE", "127.0.0.1:1"));
+    assert!(said.contains("RISKGATE_LISTNE") && said.contains("the nearest is RISKGATE_LISTEN"), "{said}");
+    let said = refused(riskgate(&["check"]).env("RISKGATE_DATABASE_URL_FILE", path("nothing")));
+    assert!(said.contains("RISKGATE_DATABASE_URL_FILE") && said.contains(&path("nothing")), "{said}");
+
+    let text = b"This is a letter, and no database, however long it may become before it ends.\n".repeat(20);
+    write("letter.db", &text);
+    for command in ["serve", "migrate", "check"] {
+        let said = refusal_after(command, &format!("sqlite://{}", path("letter.db")));
+        assert!(said.contains(&path("letter.db")), "{said}");
+    }
+    assert_eq!(std::fs::read(folder.path().join("letter.db")).expect("the letter"), text, "it is left as it was");
+    write("people.json", b"{\"users\": [");
+    let url = url(&folder);
+    let said = refusal(&["directory", "import", &path("people.json"), "--database-url", &url]);
+    assert!(said.contains(&path("people.json")) && said.contains("line 1"), "{said}");
+}
+
+/// `check` may say what is good before it says what is not.
+fn refusal_after(command: &str, url: &str) -> String {
+    let output = run(&[command, "--database-url", url, "--listen", "127.0.0.1:0"]);
+    assert!(!output.status.success(), "{command} is not refused");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(said.lines().count(), 1, "{command} says {said}");
+    said
+}
+
+/// PostgreSQL belongs to several: only `migrate` changes its tables, and only if they are ours.
+#[tokio::test]
+#[ignore = "needs PostgreSQL (scripts/test)"]
+async fn postgres_is_migrated_by_migrate_alone() {
+    let database = Database::bare().await;
+    let url = database.url.as_str();
+    for command in ["serve", "check"] {
+        assert!(refusal_after(command, url).contains("is empty; run `riskgate migrate` first"), "{command}");
+    }
+    assert!(refusal(&["token", "ada@example.com", "--database-url", url]).contains("riskgate migrate"));
+    let migrate = || riskgate(&["migrate", "--database-url", url]).stdout(Stdio::null()).spawn().expect("it runs");
+    let both = [migrate(), migrate()];
+    for mut child in both {
+        assert!(child.wait().expect("it ends").success(), "two at once: one migrates, the other finds it done");
+    }
+    let people = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/directory.json");
+    assert!(run(&["directory", "import", people, "--database-url", url]).status.success());
+    assert!(run(&["check", "--database-url", url]).status.success());
+    let db = database.connect().await;
+    db.execute_unprepared("INSERT INTO seaql_migrations VALUES ('m999_future', 0)").await.expect("a step");
+    for command in ["serve", "check", "migrate"] {
+        assert!(refusal_after(command, url).contains("m999_future"), "{command}");
+    }
+    db.close().await.expect("it closes");
+    database.remove().await;
+
+    let foreign = Database::bare().await;
+    let db = foreign.connect().await;
+    db.execute_unprepared("CREATE TABLE cheese (name TEXT)").await.expect("a table");
+    db.close().await.expect("it closes");
+    for command in ["serve", "migrate", "check"] {
+        assert!(refusal_after(command, &foreign.url).contains("not riskgate's"), "{command}");
+    }
+    foreign.remove().await;
 }
 
 #[tokio::test]
 async fn a_database_that_is_not_ours_or_newer_is_left_alone() {
     let folder = folder();
     let url = url(&folder);
-    let foreign = Database::connect(format!("{url}?mode=rwc")).await.expect("a database");
+    let foreign = Orm::connect(format!("{url}?mode=rwc")).await.expect("a database");
     foreign.execute_unprepared("CREATE TABLE cheese (name TEXT)").await.expect("a table");
     foreign.close().await.expect("it closes");
     assert!(refusal(&["serve", "--database-url", &url]).contains("not riskgate's"));
@@ -57,7 +132,7 @@ async fn a_database_that_is_not_ours_or_newer_is_left_alone() {
     let url = self::url(&folder);
     assert!(run(&["migrate", "--database-url", &url]).status.success());
     assert!(run(&["migrate", "--database-url", &url]).status.success(), "once more changes nothing");
-    let newer = Database::connect(&url).await.expect("the database");
+    let newer = Orm::connect(&url).await.expect("the database");
     newer
         .execute_unprepared("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m999_future', 0)")
         .await
@@ -66,8 +141,8 @@ async fn a_database_that_is_not_ours_or_newer_is_left_alone() {
     assert!(refusal(&["serve", "--database-url", &url]).contains("m999_future"));
 }
 
-#[test]
-fn the_demo_world_is_loaded_once_and_one_file_has_one_server() {
+#[tokio::test]
+async fn the_demo_world_is_loaded_once_and_one_file_has_one_server() {
     let folder = folder();
     let url = url(&folder);
     let server = Process::serve(&url, &["--demo"], &[]);
@@ -75,10 +150,12 @@ fn the_demo_world_is_loaded_once_and_one_file_has_one_server() {
     let verified = || String::from_utf8(run(&["audit", "verify", "--database-url", &url]).stdout).expect("text");
     let before = verified();
     assert!(before.ends_with("events hold\n"), "{before}");
+    let world = stored(&url).await;
     let end = server.stop();
     assert_eq!(end.code, Some(0), "{}", end.log);
     let server = Process::serve(&url, &["--demo"], &[]);
     assert_eq!(verified(), before, "the second start finds the same world");
+    assert_eq!(stored(&url).await, world);
     assert_eq!(server.stop().code, Some(0));
     let checked = String::from_utf8(run(&["check", "--database-url", &url]).stdout).expect("text");
     assert!(checked.contains("up to date"), "{checked}");
@@ -89,6 +166,17 @@ fn the_demo_world_is_loaded_once_and_one_file_has_one_server() {
     assert!(run(&["directory", "import", people, "--database-url", &url]).status.success());
     assert!(refusal(&["serve", "--demo", "--database-url", &url, "--listen", "127.0.0.1:0"]).contains("demo world"));
     assert!(refusal(&["token", "ada@example.com", "--database-url", &url]).contains("issuer is off"));
+}
+
+/// Which requests there are, and what was told of them.
+async fn stored(url: &str) -> (Vec<String>, Vec<String>) {
+    let db = Orm::connect(url).await.expect("the database");
+    let snapshot = Snapshot::read(&db).await;
+    db.close().await.expect("it closes");
+    let mut requests: Vec<_> = snapshot.requests.iter().map(|request| request.id.to_string()).collect();
+    requests.sort();
+    assert!(requests.len() > 5, "the world has a history");
+    (requests, snapshot.events.into_iter().map(|event| event.hash).collect())
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Loading the directory: the whole picture or a part of it, in one commit or not at all.
 
+use entity::{group, user};
+use riskgate::demo::FINANCE_OWNERS;
 use riskgate::service::{FileGroup, ImportError, ImportOptions, Imported, Picture};
+use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
 use crate::story;
@@ -44,12 +47,27 @@ story!(what_the_picture_lacks_is_marked_deleted_and_comes_back, |world| {
     assert_eq!(import(world, &company(), ImportOptions::default()).await.expect("it is committed").users_changed, 1);
     world.person("zoe").data(me, Value::Null).await;
 
+    // Not erased: what refers to a person or a group can still name them.
+    let mut picture = company();
+    picture.users.retain(|user| user.user_principal_name != "zoe@example.com");
+    picture.groups.clear();
+    let done = import(world, &picture, ImportOptions::default()).await.expect("it is committed");
+    assert_eq!((done.users_changed, done.users_deleted, done.groups_changed, done.groups_deleted), (0, 1, 0, 1));
+    let db = world.database.connect().await;
+    let zoe = user::Entity::find_by_id(world.person("zoe").id).one(&db).await.expect("an answer").expect("her row");
+    let owners = group::Entity::find_by_id(FINANCE_OWNERS).one(&db).await.expect("an answer").expect("their row");
+    db.close().await.expect("it closes");
+    assert_eq!((zoe.display_name.as_str(), zoe.deleted_at), ("Zoe Kim", Some(world.now())));
+    assert_eq!((owners.display_name.as_str(), owners.deleted_at), ("finance-owners", Some(world.now())));
+    let done = import(world, &company(), ImportOptions::default()).await.expect("it is committed");
+    assert_eq!((done.users_changed, done.groups_changed), (1, 1));
+
     // A part of the picture deletes nothing, and a group's members replace those it had.
     let mut part = Picture::default();
     part.groups.push(FileGroup { member_ids: vec![company().users[16].id.clone()], ..company().groups[0].clone() });
     let partial = ImportOptions { partial: true, ..ImportOptions::default() };
     let done = import(world, &part, partial).await.expect("it is committed");
-    assert_eq!((done.users_changed, done.users_deleted, done.groups_deleted, done.is_changed), (0, 0, 0, true));
+    assert_eq!((done.users_changed, done.users_deleted, done.groups_changed, done.groups_deleted), (0, 0, 1, 0));
     let request = world.person("bob").asks_for(riskgate::demo::PRODUCTION_ACCESS).await;
     assert_eq!(
         world.person("pat").is_refused(&request["stages"][0]["id"]).await,
@@ -79,15 +97,18 @@ story!(a_picture_that_cannot_be_right_is_refused_whole, |world| {
     cases.push((picture.clone(), format!("user {}", id(&picture, 11))));
     let mut picture = company();
     picture.users[9].manager_id = Some(id(&picture, 8));
-    cases.push((picture.clone(), "leads in a ring".to_owned()));
+    cases.push((picture.clone(), format!("user {}: managerId leads in a ring", id(&picture, 8))));
+    let mut picture = company();
+    picture.users[13].manager_id = Some(id(&picture, 13));
+    cases.push((picture.clone(), format!("user {}: managerId leads in a ring", id(&picture, 13))));
     let mut picture = company();
     picture.groups[0].member_ids.push(nobody);
     cases.push((picture.clone(), format!("group {}", picture.groups[0].id)));
     let mut picture = company();
     let (a, b) = ("00000000-0000-4000-8000-0000000000a1".to_owned(), "00000000-0000-4000-8000-0000000000a2".to_owned());
     picture.groups.push(FileGroup { id: a.clone(), display_name: "a".to_owned(), member_ids: vec![b.clone()] });
-    picture.groups.push(FileGroup { id: b, display_name: "b".to_owned(), member_ids: vec![a] });
-    cases.push((picture, "leads in a ring".to_owned()));
+    picture.groups.push(FileGroup { id: b, display_name: "b".to_owned(), member_ids: vec![a.clone()] });
+    cases.push((picture, format!("group {a}: memberIds leads in a ring")));
     let mut picture = company();
     let twice = picture.users[0].clone();
     picture.users.push(twice);
@@ -110,6 +131,27 @@ story!(a_picture_that_cannot_be_right_is_refused_whole, |world| {
     assert_eq!(events(world).await, before, "nothing is written");
 });
 
+story!(a_mass_deletion_needs_to_be_meant, |world| {
+    let mut picture = company();
+    picture.users.retain(|user| ["ada@example.com", "sam@example.com"].contains(&user.user_principal_name.as_str()));
+    picture.users.iter_mut().for_each(|user| user.manager_id = None);
+    picture.groups.clear();
+    let before = events(world).await;
+    match import(world, &picture, ImportOptions::default()).await {
+        Err(ImportError::Refused(why)) => assert!(why.contains("15 of 17 enabled people"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(events(world).await, before);
+    // A third is not more than a third: five of seventeen.
+    let mut fewer = company();
+    fewer.users.iter_mut().filter(|user| user.is_enabled).take(5).for_each(|user| user.is_enabled = false);
+    let done = import(world, &fewer, ImportOptions::default()).await.expect("it is committed");
+    assert_eq!(done.users_changed, 5);
+    let meant = ImportOptions { allow_mass_deletion: true, ..ImportOptions::default() };
+    assert_eq!(import(world, &picture, meant).await.expect("it is committed").users_deleted, 16);
+    world.person("ada").data("{ viewer { user { id } } }", Value::Null).await;
+});
+
 story!(the_command_changes_a_directory_that_is_being_served, |world| {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("people.json");
@@ -123,7 +165,8 @@ story!(the_command_changes_a_directory_that_is_being_served, |world| {
     let done = run(&["directory", "import", &path, "--database-url", &url]);
     assert_eq!(
         String::from_utf8_lossy(&done.stdout),
-        "people: 0 new or changed, 0 deleted; groups: 0 new or changed, 0 deleted\n"
+        "people: 1 new or changed, 0 deleted; groups: 0 new or changed, 0 deleted\n",
+        "a role is what matters most"
     );
     assert_eq!(world.person("sam").is_refused(&stage).await, "NOT_AN_APPROVER", "he has the other role now");
     picture["users"][2]["nickname"] = json!("Sammy");

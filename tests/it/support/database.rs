@@ -67,6 +67,13 @@ impl Database {
         }
     }
 
+    /// One on PostgreSQL in which there is nothing at all.
+    pub async fn bare() -> Database {
+        let name = fresh_name();
+        create(&name).await;
+        Database { kind: Kind::Postgres, url: postgres_url(&name), folder: None }
+    }
+
     /// As the program names it.
     pub fn target(&self) -> Target {
         Target::parse(&self.url).expect("a database url")
@@ -146,6 +153,11 @@ async fn admin() -> DatabaseConnection {
     Orm::connect(base_url()).await.expect("PostgreSQL answers")
 }
 
+async fn create(name: &str) {
+    let create = format!("CREATE DATABASE {name} ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0");
+    admin().await.execute_unprepared(&create).await.expect("a database can be created");
+}
+
 async fn template(kind: Kind, demo: bool) -> &'static Template {
     static CELLS: [OnceCell<Template>; 4] = [const { OnceCell::const_new() }; 4];
     let index = 2 * usize::from(kind == Kind::Postgres) + usize::from(demo);
@@ -166,8 +178,7 @@ async fn make_template(kind: Kind, demo: bool) -> Template {
         }
         Kind::Postgres => {
             let name = fresh_name();
-            let create = format!("CREATE DATABASE {name} ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0");
-            admin().await.execute_unprepared(&create).await.expect("a database can be created");
+            create(&name).await;
             let connection = Orm::connect(postgres_url(&name)).await.expect("the template opens");
             migration::migrate(&connection).await.expect("the template migrates");
             connection.close().await.expect("the template closes");

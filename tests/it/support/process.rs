@@ -29,12 +29,17 @@ pub fn run(arguments: &[&str]) -> Output {
 
 /// A refused command: its status is not zero, and it says why in one line on stderr.
 pub fn refusal(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    assert!(!output.status.success(), "{arguments:?} is not refused");
+    refused(&mut riskgate(arguments))
+}
+
+/// The same for a command with an environment of its own.
+pub fn refused(command: &mut Command) -> String {
+    let output = command.output().expect("the program runs");
+    assert!(!output.status.success(), "{command:?} is not refused");
+    assert!(output.stdout.is_empty(), "{command:?} has already said {}", String::from_utf8_lossy(&output.stdout));
     let said = String::from_utf8(output.stderr).expect("text");
-    let lines: Vec<_> = said.lines().filter(|line| !line.is_empty()).collect();
-    assert_eq!(lines.len(), 1, "{arguments:?} says {said}");
-    lines[0].to_owned()
+    assert_eq!(said.lines().count(), 1, "{command:?} says {said}");
+    said.trim_end().to_owned()
 }
 
 /// A running server.
