@@ -26,8 +26,9 @@ export class Dice {
     return this.next() < probability;
   }
 
-  /** One of a list. */
+  /** One of a list. A RangeError where it is empty. */
   of(list) {
+    if (list.length === 0) throw new RangeError("nothing to choose from");
     return list[this.below(list.length)];
   }
 
