@@ -102,10 +102,10 @@ fn stage_row(row: &QueryResult) -> Read<StageRow> {
 fn able_columns() -> String {
     let able = |tier: &str| {
         format!(
-            "EXISTS (SELECT 1 FROM stage_approver a JOIN membership m ON m.kind = a.kind AND m.subject = a.subject \
-             AND m.until IS NULL JOIN directory_user u ON u.id = m.user_id AND u.is_enabled AND u.deleted_at IS NULL \
-             WHERE a.stage_id = s.id AND a.tier = '{tier}' AND m.user_id <> r.requestor_id AND m.user_id <> r.target_id \
-             AND {})",
+            "EXISTS (SELECT 1 FROM stage_approver a CROSS JOIN membership m CROSS JOIN directory_user u \
+             WHERE a.stage_id = s.id AND a.tier = '{tier}' AND m.kind = a.kind AND m.subject = a.subject AND m.until IS NULL \
+             AND u.id = m.user_id AND u.is_enabled AND u.deleted_at IS NULL \
+             AND m.user_id <> r.requestor_id AND m.user_id <> r.target_id AND {})",
             holds_role("s.kind", "m.user_id")
         )
     };
@@ -309,9 +309,9 @@ impl Store {
         let (stage_id, user) = (params.add(id), params.add(actor.user_id));
         let in_force = in_force("a", "s");
         let text = format!(
-            "SELECT a.tier, a.kind, a.subject FROM stage_approver a JOIN stage s ON s.id = a.stage_id \
-             JOIN membership m ON m.kind = a.kind AND m.subject = a.subject AND m.user_id = {user} \
-             WHERE a.stage_id = {stage_id} AND {in_force} AND {HOLDS} \
+            "SELECT a.tier, a.kind, a.subject FROM stage s CROSS JOIN stage_approver a CROSS JOIN membership m \
+             WHERE s.id = {stage_id} AND a.stage_id = s.id AND m.kind = a.kind AND m.subject = a.subject AND m.user_id = {user} \
+             AND {in_force} AND {HOLDS} \
              ORDER BY CASE a.tier WHEN 'PRIMARY' THEN 0 WHEN 'ALTERNATE' THEN 1 ELSE 2 END, a.ordinal LIMIT 1"
         );
         let standing = match self.one(params.statement(text)).await? {
