@@ -16,6 +16,7 @@ use crate::auth::{Issuer, Verifier, new_key};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::demo;
+use crate::graphql::document::{Documents, Limits};
 use crate::http::{self, Explorer, Person};
 use crate::lifecycle::Shutdown;
 use crate::service::{CursorKey, ImportError, Imported, Services, Sources};
@@ -59,6 +60,10 @@ pub struct Setup {
     pub graphiql: bool,
     /// Origins of web pages that may call.
     pub allowed_origins: Vec<String>,
+    /// How large documents may be.
+    pub limits: Limits,
+    /// The sources of the documents that alone may run. None: any may.
+    pub trusted_documents: Option<Vec<String>>,
     /// Does the clockwork run by itself? (Tests run it by hand.)
     pub clockwork: bool,
 }
@@ -96,6 +101,7 @@ impl App {
         };
         let state = http::State {
             schema: graphql::schema(services.clone()),
+            documents: Arc::new(Documents::new(&graphql::sdl(), setup.limits, setup.trusted_documents)?),
             services: services.clone(),
             verifier: Arc::new(Verifier::new(issuing()?)),
             clock: setup.clock,
@@ -129,6 +135,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         ));
     }
     let shutdown = Shutdown::on_signals().map_err(|error| format!("signals cannot be handled: {error}"))?;
+    let limits = limits(&config);
     let setup = Setup {
         target: target(&config)?,
         listen: config.listen,
@@ -138,6 +145,8 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         demo: options.demo,
         graphiql: config.web.graphiql.unwrap_or(options.demo),
         allowed_origins: config.web.allowed_origins,
+        limits,
+        trusted_documents: config.web.trusted_documents,
         clockwork: true,
     };
     let (graphiql, database) = (setup.graphiql, setup.target.shown());
@@ -224,6 +233,7 @@ pub async fn audit_verify(config: Config) -> Result<(), String> {
 /// `riskgate check`.
 pub async fn check(config: Config) -> Result<(), String> {
     let target = target(&config)?;
+    Documents::new(&graphql::sdl(), limits(&config), config.web.trusted_documents)?;
     say("configuration: good\n")?;
     must_be_current(&target).await?;
     let store = Store::open(&target, Clock::system(), 1).await.map_err(|error| error.to_string())?;
@@ -241,6 +251,26 @@ pub async fn check(config: Config) -> Result<(), String> {
 /// `riskgate schema`.
 pub fn schema() -> String {
     graphql::sdl()
+}
+
+/// What is given wins over the default.
+fn limits(config: &Config) -> Limits {
+    let default = Limits::default();
+    // What does not fit is more than anybody sends.
+    let count =
+        |name: &str, default| config.limit(name).map_or(default, |given| usize::try_from(given).unwrap_or(usize::MAX));
+    Limits {
+        tokens: count("tokens", default.tokens),
+        depth: count("depth", default.depth),
+        fields: count("fields", default.fields),
+        aliases: count("aliases", default.aliases),
+        directives: count("directives", default.directives),
+        definitions: count("definitions", default.definitions),
+        list_items: count("list_items", default.list_items),
+        introspection_depth: count("introspection_depth", default.introspection_depth),
+        cost: config.limit("cost").unwrap_or(default.cost),
+        errors: count("errors", default.errors),
+    }
 }
 
 /// A closed pipe is nobody's fault: whoever read has read enough.
