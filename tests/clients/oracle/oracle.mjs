@@ -2,29 +2,30 @@
 
 import { readFileSync } from "node:fs";
 
-import { GraphQLError, Kind, buildSchema, getVariableValues, parse, recommendedRules, specifiedRules, validate } from "graphql";
+import { GraphQLError, Kind, buildSchema, getVariableValues, parse, validate } from "graphql";
 
 import { root } from "../support/server.mjs";
+import { rules } from "./rules.mjs";
 
 export const schema = buildSchema(readFileSync(`${root}schema.graphql`, "utf8"));
 
-// What the schema says in words about its own scalars.
-const FORMS = {
-  DateTime: /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/,
-  Duration: /^P(?=.)(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?$/,
+const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
+const SPAN = /^P(?=.)(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?$/;
+
+// What the documentation says in words about our own scalars.
+const SCALARS = {
+  DateTime: (text) => MOMENT.test(text) && !Number.isNaN(Date.parse(text)),
+  Duration: (text) => SPAN.test(text),
 };
 
-for (const [name, form] of Object.entries(FORMS)) {
+for (const [name, isOne] of Object.entries(SCALARS)) {
   const type = schema.getType(name);
   type.coerceInputValue = (value) => {
-    if (typeof value !== "string" || !form.test(value)) throw new GraphQLError(`${value} is no ${name}`);
+    if (typeof value !== "string" || !isOne(value)) throw new GraphQLError(`${value} is no ${name}`);
     return value;
   };
-  type.coerceInputLiteral = (node) => (node.kind === Kind.STRING && form.test(node.value) ? node.value : undefined);
+  type.coerceInputLiteral = (node) => (node.kind === Kind.STRING && isOne(node.value) ? node.value : undefined);
 }
-
-// How deep introspection may go is a limit of each server's own, not a rule of the specification.
-const rules = specifiedRules.filter((rule) => !recommendedRules.includes(rule));
 
 /** The operation that is meant, or null. */
 export function operationOf(document, operationName) {
