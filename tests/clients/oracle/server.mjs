@@ -31,6 +31,25 @@ export async function refusal(url, headers, request) {
   return reason(answer.errors);
 }
 
+/** Why it refuses it over server-sent events, or null where it does not. */
+export async function refusalOfEvents(url, headers, request) {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { ...headers, "content-type": "application/json", accept: "text/event-stream" },
+    body: written(request),
+  });
+  assert.equal(response.status, 200);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  const { value } = await reader.read();
+  await reader.cancel();
+  // A stream that is open says so with a comment; it may have nothing else to say.
+  if (value.startsWith(":")) return null;
+  const [, data] = value.match(/^event: next\ndata: ([^\n]*)\n\nevent: complete\ndata:\n\n$/) ?? assert.fail(value);
+  const { errors, ...more } = JSON.parse(data);
+  assert.deepEqual(more, {});
+  return reason(errors);
+}
+
 /** A socket that speaks graphql-transport-ws, one operation after the other. */
 export class Socket {
   #socket;
@@ -61,24 +80,14 @@ export class Socket {
     return JSON.parse(value[0]);
   }
 
-  /** Why the server refuses it, or null where it does not. */
+  /** Why the server refuses it, or null where it does not. Not for subscriptions: one that is well may say nothing. */
   async refusal(request) {
     this.#asked += 1;
     const id = String(this.#asked);
     this.#socket.send(`{"type":"subscribe","id":"${id}","payload":${written(request)}}`);
-    // A subscription that is well may say nothing. When a second ping is answered, a refusal would have been told.
-    const ping = (round) => this.#send({ type: "ping", payload: { id, round } });
-    let why = null;
-    ping(1);
-    for (;;) {
-      const { type, id: of, payload } = await this.#hear();
-      // An error of a field, which has a path, says that execution had begun.
-      if (type === "error" && of === id && payload[0].path === undefined) why = reason(payload);
-      if (type !== "pong" || payload.id !== id) continue;
-      if (payload.round === 2) break;
-      ping(2);
-    }
-    this.#send({ type: "complete", id });
-    return why;
+    let message;
+    do message = await this.#hear();
+    while (message.id !== id);
+    return message.type === "error" ? reason(message.payload) : null;
   }
 }
