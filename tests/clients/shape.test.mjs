@@ -23,13 +23,13 @@ const RIGHT = {
   data: {
     viewer: { directoryRoles: ["GLOBAL_READER"], user: { displayName: "Glen Hughes", manager: null } },
     catalogs: null,
-    node: { concrete__: "User", id: "user_1", isEnabled: true },
+    node: { concrete__: "User", id: "usr_1", isEnabled: true },
   },
   errors: [{ message: "no", path: ["catalogs", "nodes", 0, "accessPackages"] }],
 };
 const WRONG = {
   "a key less": ({ data }) => delete data.viewer.user.manager,
-  "a key more": ({ data }) => (data.viewer.user.id = "user_1"),
+  "a key more": ({ data }) => (data.viewer.user.id = "usr_1"),
   "another order": ({ data }) => (data.viewer.user = { manager: null, displayName: "Glen Hughes" }),
   "another kind": ({ data }) => (data.viewer.user.displayName = 5),
   "an unknown word": ({ data }) => (data.viewer.directoryRoles[0] = "NOBODY"),

@@ -46,7 +46,7 @@ suite("urql", () => {
     const id = await act();
     const { data, error } = await heard.promise;
     unsubscribe();
-    assert.equal(error, undefined);
+    assert.equal(error?.message, undefined);
     assert.equal(data.pendingRiskApprovalCreated.stage.request.id, id);
     await aliceTakesBack(server, id);
   };
@@ -55,7 +55,7 @@ suite("urql", () => {
     const { client, sent } = connect("sam");
     for (let round = 0; round < 2; round += 1) {
       const { data, error } = await client.query(PEOPLE, { first: 3 });
-      assert.equal(error, undefined);
+      assert.equal(error?.message, undefined);
       assert.equal(data.users.nodes.length, 3);
     }
     assert.equal(sent.length, 1);
@@ -91,7 +91,7 @@ suite("urql", () => {
       const { client, sent } = connect("sam", { exchanges });
       for (const first of [1, 2, 3]) {
         const { data, error } = await client.query(PEOPLE, { first });
-        assert.equal(error, undefined);
+        assert.equal(error?.message, undefined);
         assert.equal(data.users.nodes.length, first);
       }
       const [hash, ...documents] = sent;

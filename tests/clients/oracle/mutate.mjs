@@ -48,7 +48,7 @@ function collect(document) {
 }
 
 const CHANGES = {
-  "an unknown field": ({ dice, nodes }) => (dice.of(nodes.Field).name = name(dice.of(["nothing", "__nothing", "ID", "user_"]))),
+  "an unknown field": ({ dice, nodes }) => (dice.of(nodes.Field).name = name(dice.of(["nothing", "__nothing", "ID", "User"]))),
   "another type's field": ({ dice, nodes }) => (dice.of(nodes.Field).name = name(dice.of(FIELDS))),
   "no selections": ({ dice, nodes }) => delete dice.of(nodes.Field.filter((node) => node.selectionSet)).selectionSet,
   "selections of a leaf": ({ dice, nodes }) => (dice.of(nodes.Field.filter((node) => !node.selectionSet)).selectionSet = selectionSet(field("id"))),

@@ -3,8 +3,8 @@
 import { GraphQLError, Kind, TypeInfo, getNamedType, recommendedRules, specifiedRules, visit, visitWithTypeInfo } from "graphql";
 
 /**
- * A variable for a field of a OneOf input object must not be null. graphql-js asks only where that object's type may be null, and ours
- * stand in lists of what may not.
+ * A variable for a field of a OneOf input object is in a place that may not be null (IsNonNullPosition). graphql-js asks only where
+ * that object's type may be null, and ours stand in lists of what may not.
  */
 function variablesInOneOf(context) {
   const check = (definitions, node) => {
@@ -12,7 +12,8 @@ function variablesInOneOf(context) {
     const ObjectField = ({ value }) => {
       if (value.kind !== Kind.VARIABLE || !getNamedType(types.getParentInputType())?.isOneOf) return;
       const definition = definitions.find(({ variable }) => variable.name.value === value.name.value);
-      if (definition && definition.type.kind !== Kind.NON_NULL_TYPE) {
+      if (!definition || definition.type.kind === Kind.NON_NULL_TYPE) return;
+      if (definition.defaultValue === undefined || definition.defaultValue.kind === Kind.NULL) {
         context.reportError(new GraphQLError(`$${value.name.value} may be null, and is for OneOf`, { nodes: [value] }));
       }
     };
