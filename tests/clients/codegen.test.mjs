@@ -31,7 +31,7 @@ suite("graphql-codegen", () => {
     // Also what must not fit does not: the portal expects errors where it is wrong.
     await run(join(packages, "typescript/bin/tsc"), ["--strict", "--project", "tsconfig.json"]);
   });
-  after(() => server.stop());
+  after(() => server?.stop());
 
   test("the typed portal reads and decides", async () => {
     const environment = { URL: server.url, AUTHORIZATION: server.headers("sam").authorization };
@@ -40,6 +40,9 @@ suite("graphql-codegen", () => {
     assert.equal(lines.at(-1), "NOT_FOUND");
     assert.ok(lines.length > 2, lines.join("\n"));
     for (const line of lines.slice(0, -1)) assert.match(line, new RegExp(`^DENIED ${moment} ${moment} \\w+ \\w+`));
-    assert.ok(lines.some((line) => line.endsWith(" HIGH POLICY POLICY")), lines.join("\n"));
+    assert.ok(
+      lines.some((line) => line.endsWith(" HIGH POLICY POLICY")),
+      lines.join("\n"),
+    );
   });
 });

@@ -18,7 +18,7 @@ suite("gql", () => {
   before(async () => {
     server = await Server.start();
   });
-  after(() => server.stop());
+  after(() => server?.stop());
 
   /** What a story tells. */
   const tell = async (story, token, variables = {}) => {
@@ -36,7 +36,10 @@ suite("gql", () => {
   for (const story of ["query", "query_over_socket"]) {
     test(story.replaceAll("_", " "), async () => {
       const { users } = await tell(story, server.token("sam"), { first: 2 });
-      assert.deepEqual(users, { totalCount: 18, nodes: [{ displayName: "Ada Lovett" }, { displayName: "Alice Moreau" }] });
+      assert.deepEqual(users, {
+        totalCount: 18,
+        nodes: [{ displayName: "Ada Lovett" }, { displayName: "Alice Moreau" }],
+      });
     });
   }
 
@@ -58,7 +61,10 @@ suite("gql", () => {
 
   test("an error of a field comes with the rest of the data", async () => {
     const { errors, data } = await tell("field_error", server.token("zoe"));
-    assert.deepEqual(errors.map(({ path, extensions }) => [path, extensions.code]), [[["auditEvents"], "FORBIDDEN"]]);
+    assert.deepEqual(
+      errors.map(({ path, extensions }) => [path, extensions.code]),
+      [[["auditEvents"], "FORBIDDEN"]],
+    );
     assert.deepEqual(data, { viewer: { user: { displayName: "Zoe Kim" } }, auditEvents: null });
   });
 

@@ -12,11 +12,18 @@ const Row = graphql(`
     state
     createdAt
     completedAt
-    requestor { displayName }
+    requestor {
+      displayName
+    }
     stages {
       kind
       dueAt
-      ... on RiskApprovalStage { source evaluation { level } }
+      ... on RiskApprovalStage {
+        source
+        evaluation {
+          level
+        }
+      }
     }
   }
 `);
@@ -25,7 +32,9 @@ const Requests = graphql(`
   query Requests($first: Int!, $filter: AccessRequestFilter) {
     accessRequests(first: $first, filter: $filter) {
       totalCount
-      nodes { ...Row }
+      nodes {
+        ...Row
+      }
     }
   }
 `);
@@ -33,21 +42,37 @@ const Requests = graphql(`
 const Decide = graphql(`
   mutation Decide($input: DecideApprovalStageInput!) {
     decideApprovalStage(input: $input) {
-      stage { __typename id status }
-      userErrors { code field }
+      stage {
+        __typename
+        id
+        status
+      }
+      userErrors {
+        code
+        field
+      }
     }
   }
 `);
 
 const Approvers = graphql(`
   mutation Approvers($approvers: [SubjectSetInput!]) {
-    updateInsiderRiskApproval(input: { approvers: $approvers }) { userErrors { code } }
+    updateInsiderRiskApproval(input: { approvers: $approvers }) {
+      userErrors {
+        code
+      }
+    }
   }
 `);
 
 const Created = graphql(`
   subscription Created($after: String) {
-    pendingRiskApprovalCreated(after: $after) { cursor stage { id } }
+    pendingRiskApprovalCreated(after: $after) {
+      cursor
+      stage {
+        id
+      }
+    }
   }
 `);
 
