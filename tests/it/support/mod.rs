@@ -9,6 +9,7 @@ mod load;
 mod person;
 pub mod process;
 pub mod proxy;
+mod rules;
 mod socket;
 mod world;
 
