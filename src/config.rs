@@ -9,6 +9,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+mod issuer;
+
+pub use issuer::{ISSUER_KEYS, IssuerConfig};
+
 use crate::telemetry::{FILTER_VARIABLE, LogFormat};
 
 /// What every variable of ours begins with.
@@ -63,7 +67,7 @@ pub struct Key {
     pub meaning: &'static str,
 }
 
-/// Every key there is.
+/// Every key there is, but those of [`ISSUER_KEYS`].
 pub static KEYS: [Key; 7] = [
     Key {
         name: "listen",
@@ -136,6 +140,8 @@ pub struct Config {
     pub builtin_issuer: Option<bool>,
     /// The doors.
     pub web: Web,
+    /// The identity providers.
+    pub issuers: Vec<IssuerConfig>,
 }
 
 /// What the section `web` says.
@@ -223,20 +229,23 @@ impl Setting {
 
 /// Every value that was given, the winning one of each key.
 #[derive(Debug, Default)]
-struct Settings(BTreeMap<&'static str, Setting>);
+struct Settings {
+    given: BTreeMap<&'static str, Setting>,
+    issuers: Vec<IssuerConfig>,
+}
 
 impl Settings {
     fn put(&mut self, key: &'static Key, origin: Origin, value: toml::Value) {
-        self.0.insert(key.name, Setting { key, origin, value });
+        self.given.insert(key.name, Setting { key, origin, value });
     }
 
     fn get(&self, name: &str) -> Option<&Setting> {
-        self.0.get(name)
+        self.given.get(name)
     }
 
     fn file(&mut self, path: &Path) -> Result<(), String> {
         let text = read(path)?;
-        let table: toml::Table = toml::from_str(&text).map_err(|fault| {
+        let mut table: toml::Table = toml::from_str(&text).map_err(|fault| {
             let line =
                 fault.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
             let what = fault.message().replace('\n', " ");
@@ -245,6 +254,9 @@ impl Settings {
                 None => format!("{}: {what}", path.display()),
             }
         })?;
+        if let Some(tables) = table.remove(issuer::SECTION) {
+            self.issuers = issuer::read(path, tables)?;
+        }
         self.table(path, "", table)
     }
 
@@ -258,7 +270,7 @@ impl Settings {
                 (None, toml::Value::Table(inner)) if is_section => self.table(path, &within, inner)?,
                 (None, _) if is_section => return Err(format!("{}: {name}: must be a table", path.display())),
                 (None, _) => {
-                    let near = nearest(&name, KEYS.iter().map(|key| key.name));
+                    let near = nearest(&name, KEYS.iter().map(|key| key.name).chain([issuer::SECTION]));
                     return Err(format!("{}: {name}: there is no such key; the nearest is {near}", path.display()));
                 }
             }
@@ -300,6 +312,7 @@ impl Settings {
                 graphiql: self.get("web.graphiql").map(Setting::flag).transpose()?,
                 allowed_origins: self.allowed_origins()?,
             },
+            issuers: self.issuers.clone(),
         })
     }
 
@@ -446,8 +459,8 @@ mod tests {
             fault("[web]\ngrafiql = true", &[], &[]),
             "FILE: web.grafiql: there is no such key; the nearest is web.graphiql"
         );
+        assert!(fault("[[issuer]]\nurl = 'x'", &[], &[]).ends_with("the nearest is issuers"));
         assert!(fault("[graph]\ntenant = 'x'", &[], &[]).starts_with("FILE: graph: there is no such key"));
-        assert!(fault("[[issuers]]\nurl = 'x'", &[], &[]).starts_with("FILE: issuers: there is no such key"));
         assert_eq!(
             fault("", &[("RISKGATE_LISTN", "x")], &[]),
             "RISKGATE_LISTN: there is no such variable; the nearest is RISKGATE_LISTEN"
@@ -514,15 +527,15 @@ mod tests {
         let option = |key: &Key| key.option.map(|option| format!("`{option}`")).unwrap_or_default();
         let row = |key: &Key| {
             format!(
-                "| `{}` | `{}` | {} | {} | {} | {} |",
+                "| `{}` | {} | {} | {} | {} | {} |",
                 key.name,
-                key.env,
+                if key.env.is_empty() { String::new() } else { format!("`{}`", key.env) },
                 option(key),
                 key.kind,
                 key.default,
                 key.meaning
             )
         };
-        assert_eq!(shown, KEYS.iter().map(row).collect::<Vec<_>>());
+        assert_eq!(shown, KEYS.iter().chain(&ISSUER_KEYS).map(row).collect::<Vec<_>>());
     }
 }
