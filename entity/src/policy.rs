@@ -23,6 +23,8 @@ pub struct Model {
     pub allowed_requestors: Json<Vec<SubjectSet>>,
     /// May a manager ask for direct reports whom the policy covers?
     pub allow_managers_on_behalf: bool,
+    /// May an application ask for people whom the policy covers?
+    pub allow_applications: bool,
     /// Must a request carry a justification?
     pub is_requestor_justification_required: bool,
     /// The approval stages, in order.
@@ -39,5 +41,5 @@ impl ActiveModelBehavior for ActiveModel {}
 
 crate::row!("policy", key ["id"], versioned true,
     columns [id, package_id, display_name, is_for_everyone, allowed_requestors, allow_managers_on_behalf,
-        is_requestor_justification_required, stages, assignment_duration, created_at, version],
+        allow_applications, is_requestor_justification_required, stages, assignment_duration, created_at, version],
     stamp [created_at], stamp_some []);

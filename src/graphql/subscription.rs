@@ -48,9 +48,10 @@ impl Subscription {
     ) -> Result<impl Stream<Item = Result<PendingRiskApprovalCreated, Error>>, Error> {
         let (services, session) = (services(ctx)?, session(ctx)?);
         let sources = sources.map(|sources| sources.into_iter().map(Into::into).collect());
-        let (user, expires_at) = (session.actor().user_id, session.expires_at());
+        let (principal, expires_at) = (session.actor().principal.clone(), session.expires_at());
         let since = session.position();
-        let stream = services.follow_pending_risk(user, expires_at, since, after.as_deref(), sources).map_err(shown)?;
+        let stream =
+            services.follow_pending_risk(principal, expires_at, since, after.as_deref(), sources).map_err(shown)?;
         Ok(stream.map(move |item| {
             let pending = item.map_err(shown)?;
             session.renew(pending.actor);
@@ -69,8 +70,8 @@ impl Subscription {
     ) -> Result<impl Stream<Item = Result<AccessRequestUpdated, Error>>, Error> {
         let (services, session) = (services(ctx)?, session(ctx)?);
         let id = request_id.parse().map_err(|_| shown(Fault::NotFound))?;
-        let (user, expires_at) = (session.actor().user_id, session.expires_at());
-        let stream = services.follow_request(user, expires_at, id, after.as_deref()).await.map_err(shown)?;
+        let (principal, expires_at) = (session.actor().principal.clone(), session.expires_at());
+        let stream = services.follow_request(principal, expires_at, id, after.as_deref()).await.map_err(shown)?;
         Ok(stream.map(move |item| {
             let update = item.map_err(shown)?;
             session.renew(update.actor);

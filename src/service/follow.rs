@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use entity::{RequestId, RiskSource, Timestamp, UserId, event};
+use entity::{RequestId, RiskSource, Timestamp, event};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use tokio::sync::watch;
@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::{Fault, Services};
 use crate::domain::event::EventKind;
-use crate::domain::permission::{Actor, risk_source};
+use crate::domain::permission::{Actor, Principal, risk_source};
 use crate::domain::request::is_terminal;
 use crate::store::{RequestRow, StageRow, Store};
 
@@ -132,7 +132,7 @@ pub struct RequestUpdate {
 /// Where one subscription stands.
 struct Reading {
     services: Arc<Services>,
-    user: UserId,
+    principal: Principal,
     expires_at: Timestamp,
     position: i64,
     waiting: VecDeque<event::Model>,
@@ -145,7 +145,7 @@ impl Reading {
         if self.services.clock.now() >= self.expires_at {
             return Err(Fault::Unauthenticated);
         }
-        self.services.actor(self.user).await?.ok_or(Fault::Unauthenticated)
+        self.services.actor_now(&self.principal).await
     }
 
     /// Waits for news. Wakes now and then to see whether the reader is still signed in.
@@ -163,7 +163,7 @@ impl Reading {
 impl Services {
     fn reading(
         self: &Arc<Self>,
-        user: UserId,
+        principal: Principal,
         expires_at: Timestamp,
         since: i64,
         after: Option<&str>,
@@ -174,7 +174,7 @@ impl Services {
             None => since,
         };
         // Whatever was committed before the news were subscribed to is found by the first reading, which comes after.
-        Ok(Reading { services: self.clone(), user, expires_at, position, waiting: VecDeque::new(), news })
+        Ok(Reading { services: self.clone(), principal, expires_at, position, waiting: VecDeque::new(), news })
     }
 
     /// Position of the newest event, asked of the database.
@@ -186,13 +186,13 @@ impl Services {
     /// Without `after`, from `since` on: the position when the subscription was received.
     pub fn follow_pending_risk(
         self: &Arc<Self>,
-        user: UserId,
+        principal: Principal,
         expires_at: Timestamp,
         since: i64,
         after: Option<&str>,
         sources: Option<Vec<RiskSource>>,
     ) -> Result<impl Stream<Item = Result<PendingRisk, Fault>> + Send + use<>, Fault> {
-        let reading = self.reading(user, expires_at, since, after, self.follower.watch_risk())?;
+        let reading = self.reading(principal, expires_at, since, after, self.follower.watch_risk())?;
         Ok(unfold(Some((reading, sources)), |state| async move {
             let (mut reading, sources) = state?;
             match next_pending_risk(&mut reading, sources.as_deref()).await {
@@ -206,13 +206,13 @@ impl Services {
     /// change.
     pub async fn follow_request(
         self: &Arc<Self>,
-        user: UserId,
+        principal: Principal,
         expires_at: Timestamp,
         id: RequestId,
         after: Option<&str>,
     ) -> Result<impl Stream<Item = Result<RequestUpdate, Fault>> + Send + use<>, Fault> {
         let since = self.newest().await?;
-        let reading = self.reading(user, expires_at, since, after, self.follower.watch_request(id))?;
+        let reading = self.reading(principal, expires_at, since, after, self.follower.watch_request(id))?;
         let actor = reading.actor().await?;
         let row = visible(self, &actor, id).await?;
         let is_over = is_terminal(row.request.state);

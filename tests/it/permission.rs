@@ -9,7 +9,7 @@ use entity::DirectoryRole;
 use futures_util::StreamExt;
 use riskgate::demo::{self, FINANCE_DATA};
 use riskgate::domain::event::EventKind;
-use riskgate::domain::permission::Right;
+use riskgate::domain::permission::{Principal, Right};
 use serde_json::{Value, json};
 
 use crate::story;
@@ -216,7 +216,9 @@ async fn told(world: &World, name: &str, request: &Value) -> usize {
     let beginning = world.services().event_cursor(0);
     let id = request.as_str().expect("an id").parse().expect("an id");
     let expires_at = world.now().plus(entity::Seconds::hours(1));
-    let Ok(stream) = world.services().follow_request(person.id, expires_at, id, Some(&beginning)).await else {
+    let Ok(stream) =
+        world.services().follow_request(Principal::Person(person.id), expires_at, id, Some(&beginning)).await
+    else {
         return 0;
     };
     stream.take_while(|item| std::future::ready(item.is_ok())).count().await
@@ -227,7 +229,9 @@ async fn announced(world: &World, name: &str) -> usize {
     let (person, services) = (world.person(name), world.services());
     let (beginning, now) = (services.event_cursor(0), services.newest().await.expect("the head"));
     let expires_at = world.now().plus(entity::Seconds::hours(1));
-    let stream = services.follow_pending_risk(person.id, expires_at, now, Some(&beginning), None).expect("a stream");
+    let stream = services
+        .follow_pending_risk(Principal::Person(person.id), expires_at, now, Some(&beginning), None)
+        .expect("a stream");
     let mut stream = std::pin::pin!(stream);
     let mut count = 0;
     // What was missed comes at once; then the stream waits for what is to come.

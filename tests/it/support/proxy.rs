@@ -172,6 +172,7 @@ impl Wired {
             clock: Clock::manual(BEGIN),
             sources: None,
             builtin_issuer: true,
+            issuers: Vec::new(),
             demo: true,
             graphiql: false,
             allowed_origins: Vec::new(),

@@ -58,6 +58,7 @@ impl World {
             clock: self.clock.clone(),
             sources: self.options.sources.map(|sources| sources()),
             builtin_issuer: true,
+            issuers: Vec::new(),
             demo: self.options.demo,
             graphiql: false,
             allowed_origins: Vec::new(),
