@@ -27,8 +27,6 @@ pub struct Model {
     pub requestor_id: UserId,
     /// Who gets the access.
     pub target_id: UserId,
-    /// The application that asked: its issuer and its client id.
-    pub application: Option<String>,
     /// What the requestor wrote.
     pub justification: Option<String>,
     /// When it was submitted.
@@ -45,11 +43,13 @@ pub struct Model {
     pub facts: String,
     /// Grows by one with every change.
     pub version: i64,
+    /// The application that asked: its issuer and its client id.
+    pub application: Option<String>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
 
 crate::row!("request", key ["id"], versioned true,
-    columns [id, request_type, state, outcome, package_id, policy_id, requestor_id, target_id, application, justification, created_at,
-        completed_at, holds_slot, has_risk_stage, assignment_duration, facts, version],
+    columns [id, request_type, state, outcome, package_id, policy_id, requestor_id, target_id, justification, created_at,
+        completed_at, holds_slot, has_risk_stage, assignment_duration, facts, version, application],
     stamp [created_at], stamp_some [completed_at]);

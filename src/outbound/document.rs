@@ -17,6 +17,12 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// For the whole document, from the beginning.
 const TIME_LIMIT: Duration = Duration::from_secs(6);
 
+/// Chooses who encrypts what this process asks of others; before it, no HTTP client can be made.
+pub fn choose_cryptography() {
+    // Whoever was first has chosen the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// The HTTP client that reads documents. It trusts the machine's own certificate authorities, and takes the proxy that the environment
 /// names (`HTTPS_PROXY`, `NO_PROXY`).
 #[derive(Debug, Clone)]
@@ -30,8 +36,7 @@ impl Web {
     /// # Errors
     /// Where the machine has no certificate authorities to trust.
     pub fn new() -> Result<Web, String> {
-        // For the whole process; whoever was first has chosen the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        choose_cryptography();
         let client = Client::builder()
             .redirect(Policy::none())
             .connect_timeout(CONNECT_LIMIT)

@@ -2,4 +2,4 @@
 
 mod document;
 
-pub use document::Web;
+pub use document::{Web, choose_cryptography};

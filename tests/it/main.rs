@@ -10,6 +10,7 @@ mod control;
 mod crash;
 mod escalation;
 mod house;
+mod identity;
 mod import;
 mod main_job;
 mod outage;
