@@ -12,11 +12,12 @@ use migration::Status;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::auth::{Documents, Issuer, Provider, ProviderSettings, Verifier, new_key};
+use crate::auth::{self, Issuer, Provider, ProviderSettings, Verifier, new_key};
 use crate::clock::Clock;
 use crate::config::{Config, IssuerConfig};
 use crate::demo;
 use crate::domain::permission::Principal;
+use crate::graphql::document::{Documents, Limits};
 use crate::http::{self, Explorer, Person};
 use crate::lifecycle::Shutdown;
 use crate::outbound;
@@ -63,6 +64,10 @@ pub struct Setup {
     pub graphiql: bool,
     /// Origins of web pages that may call.
     pub allowed_origins: Vec<String>,
+    /// How large documents may be.
+    pub limits: Limits,
+    /// The sources of the documents that alone may run. None: any may.
+    pub trusted_documents: Option<Vec<String>>,
     /// Does the clockwork run by itself? (Tests run it by hand.)
     pub clockwork: bool,
 }
@@ -103,6 +108,7 @@ impl App {
         verifier.begin(setup.clock.now());
         let state = http::State {
             schema: graphql::schema(services.clone()),
+            documents: Arc::new(Documents::new(&graphql::sdl(), setup.limits, setup.trusted_documents)?),
             services: services.clone(),
             verifier,
             clock: setup.clock,
@@ -136,6 +142,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         ));
     }
     let shutdown = Shutdown::on_signals().map_err(|error| format!("signals cannot be handled: {error}"))?;
+    let limits = limits(&config);
     let setup = Setup {
         target: target(&config)?,
         listen: config.listen,
@@ -146,6 +153,8 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         demo: options.demo,
         graphiql: config.web.graphiql.unwrap_or(options.demo),
         allowed_origins: config.web.allowed_origins,
+        limits,
+        trusted_documents: config.web.trusted_documents,
         clockwork: true,
     };
     let (graphiql, database) = (setup.graphiql, setup.target.shown());
@@ -232,6 +241,7 @@ pub async fn audit_verify(config: Config) -> Result<(), String> {
 /// `riskgate check`.
 pub async fn check(config: Config) -> Result<(), String> {
     let target = target(&config)?;
+    Documents::new(&graphql::sdl(), limits(&config), config.web.trusted_documents)?;
     say("configuration: good\n")?;
     must_be_current(&target).await?;
     let store = Store::open(&target, Clock::system(), 1).await.map_err(|error| error.to_string())?;
@@ -266,6 +276,26 @@ pub fn schema() -> String {
     graphql::sdl()
 }
 
+/// What is given wins over the default.
+fn limits(config: &Config) -> Limits {
+    let default = Limits::default();
+    // What does not fit is more than anybody sends.
+    let count =
+        |name: &str, default| config.limit(name).map_or(default, |given| usize::try_from(given).unwrap_or(usize::MAX));
+    Limits {
+        tokens: count("tokens", default.tokens),
+        depth: count("depth", default.depth),
+        fields: count("fields", default.fields),
+        aliases: count("aliases", default.aliases),
+        directives: count("directives", default.directives),
+        definitions: count("definitions", default.definitions),
+        list_items: count("list_items", default.list_items),
+        introspection_depth: count("introspection_depth", default.introspection_depth),
+        cost: config.limit("cost").unwrap_or(default.cost),
+        errors: count("errors", default.errors),
+    }
+}
+
 /// A closed pipe is nobody's fault: whoever read has read enough.
 fn say(text: &str) -> Result<(), String> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
@@ -288,7 +318,7 @@ fn providers(issuers: Vec<IssuerConfig>) -> Result<Vec<Arc<Provider>>, String> {
     if issuers.is_empty() {
         return Ok(Vec::new());
     }
-    let documents: Arc<dyn Documents> = Arc::new(outbound::Web::new()?);
+    let documents: Arc<dyn auth::Documents> = Arc::new(outbound::Web::new()?);
     let provider = |issuer: IssuerConfig| {
         let IssuerConfig { url, audiences, tenant, jwks_url, user_claim, app_claim } = issuer;
         let settings = ProviderSettings { url, audiences, tenant, jwks_url, user_claim, app_claim };

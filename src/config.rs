@@ -10,8 +10,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 mod issuer;
+mod key;
 
 pub use issuer::{ISSUER_KEYS, IssuerConfig};
+pub use key::{KEYS, Key, Kind};
 
 use crate::telemetry::{FILTER_VARIABLE, LogFormat};
 
@@ -20,112 +22,6 @@ pub const PREFIX: &str = "RISKGATE_";
 
 /// The variable that names the file.
 pub const FILE_VARIABLE: &str = "RISKGATE_CONFIG";
-
-/// What a value must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A text.
-    Text,
-    /// A text that may hold a secret: never quoted in an error.
-    SecretText,
-    /// An IP address and a port.
-    Address,
-    /// `true` or `false`.
-    Flag,
-    /// One of these words.
-    Word(&'static [&'static str]),
-    /// Texts; in a variable separated by commas.
-    List,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Kind::Text | Kind::SecretText => f.write_str("a text"),
-            Kind::Address => f.write_str("an IP address and a port"),
-            Kind::Flag => f.write_str("true or false"),
-            Kind::Word(words) => f.write_str(&words.join(" or ")),
-            Kind::List => f.write_str("a list of texts"),
-        }
-    }
-}
-
-/// One key, as `docs/configuration.md` shows it.
-#[derive(Debug)]
-pub struct Key {
-    /// Its name in the file, sections with dots.
-    pub name: &'static str,
-    /// Its variable.
-    pub env: &'static str,
-    /// Its option, for those that have one.
-    pub option: Option<&'static str>,
-    /// What it must be.
-    pub kind: Kind,
-    /// What holds where it is not given.
-    pub default: &'static str,
-    /// What it does.
-    pub meaning: &'static str,
-}
-
-/// Every key there is, but those of [`ISSUER_KEYS`].
-pub static KEYS: [Key; 7] = [
-    Key {
-        name: "listen",
-        env: "RISKGATE_LISTEN",
-        option: Some("--listen"),
-        kind: Kind::Address,
-        default: "127.0.0.1:8080",
-        meaning: "Where the server listens.",
-    },
-    Key {
-        name: "database_url",
-        env: "RISKGATE_DATABASE_URL",
-        option: Some("--database-url"),
-        kind: Kind::SecretText,
-        default: "sqlite://riskgate.db",
-        meaning: "The database: `sqlite://FILE`, `sqlite::memory:` (a temporary file) or `postgres://…`.",
-    },
-    Key {
-        name: "database_url_file",
-        env: "RISKGATE_DATABASE_URL_FILE",
-        option: None,
-        kind: Kind::Text,
-        default: "none",
-        meaning: "A file that holds the database URL, instead of `database_url`.",
-    },
-    Key {
-        name: "log_format",
-        env: "RISKGATE_LOG_FORMAT",
-        option: Some("--log-format"),
-        kind: Kind::Word(&["text", "json"]),
-        default: "text",
-        meaning: "How the log on stderr is written.",
-    },
-    Key {
-        name: "builtin_issuer",
-        env: "RISKGATE_BUILTIN_ISSUER",
-        option: Some("--builtin-issuer"),
-        kind: Kind::Flag,
-        default: "false; true in demo mode",
-        meaning: "Whether `riskgate token` issues tokens and the server trusts them.",
-    },
-    Key {
-        name: "web.graphiql",
-        env: "RISKGATE_WEB__GRAPHIQL",
-        option: None,
-        kind: Kind::Flag,
-        default: "false; true in demo mode",
-        meaning: "Whether `/` shows GraphiQL.",
-    },
-    Key {
-        name: "web.allowed_origins",
-        env: "RISKGATE_WEB__ALLOWED_ORIGINS",
-        option: None,
-        kind: Kind::List,
-        default: "none",
-        meaning: "Origins of web pages that may call the API: CORS and WebSocket.",
-    },
-];
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,8 +36,17 @@ pub struct Config {
     pub builtin_issuer: Option<bool>,
     /// The doors.
     pub web: Web,
+    /// The limits that were given, by the name of their key in the section `limits`.
+    pub limits: BTreeMap<&'static str, u64>,
     /// The identity providers.
     pub issuers: Vec<IssuerConfig>,
+}
+
+impl Config {
+    /// What one of the limits was set to.
+    pub fn limit(&self, name: &str) -> Option<u64> {
+        self.limits.get(name).copied()
+    }
 }
 
 /// What the section `web` says.
@@ -151,6 +56,8 @@ pub struct Web {
     pub graphiql: Option<bool>,
     /// The origins that may call, each as browsers send it: `https://portal.example.com`.
     pub allowed_origins: Vec<String>,
+    /// The sources of the documents that alone may run. None: any may.
+    pub trusted_documents: Option<Vec<String>>,
 }
 
 /// A database URL, which may hold a password: not printed by `Debug`.
@@ -207,6 +114,16 @@ impl Setting {
         match &self.value {
             toml::Value::Boolean(flag) => Ok(*flag),
             // A variable or an option has no other type than text; in the file a quoted flag is a slip.
+            toml::Value::String(text) if !matches!(self.origin, Origin::File(_)) => {
+                text.parse().map_err(|_| self.mismatch())
+            }
+            _ => Err(self.mismatch()),
+        }
+    }
+
+    fn number(&self) -> Result<u64, String> {
+        match &self.value {
+            toml::Value::Integer(number) => u64::try_from(*number).map_err(|_| self.mismatch()),
             toml::Value::String(text) if !matches!(self.origin, Origin::File(_)) => {
                 text.parse().map_err(|_| self.mismatch())
             }
@@ -311,7 +228,9 @@ impl Settings {
             web: Web {
                 graphiql: self.get("web.graphiql").map(Setting::flag).transpose()?,
                 allowed_origins: self.allowed_origins()?,
+                trusted_documents: self.trusted_documents()?,
             },
+            limits: self.limits()?,
             issuers: self.issuers.clone(),
         })
     }
@@ -331,6 +250,20 @@ impl Settings {
             return Err(from.fault("a database URL begins with sqlite: or postgres://"));
         }
         Ok(DatabaseUrl(url))
+    }
+
+    fn limits(&self) -> Result<BTreeMap<&'static str, u64>, String> {
+        let given =
+            self.given.values().filter_map(|setting| Some((setting.key.name.strip_prefix("limits.")?, setting)));
+        given.map(|(name, setting)| Ok((name, setting.number()?))).collect()
+    }
+
+    fn trusted_documents(&self) -> Result<Option<Vec<String>>, String> {
+        let Some(setting) = self.get("web.trusted_documents") else { return Ok(None) };
+        let text = read(Path::new(setting.text()?)).map_err(|what| setting.fault(what))?;
+        let documents: BTreeMap<String, String> = serde_json::from_str(&text)
+            .map_err(|what| setting.fault(format!("the file is no JSON object of texts: {what}")))?;
+        Ok(Some(documents.into_values().collect()))
     }
 
     fn allowed_origins(&self) -> Result<Vec<String>, String> {

@@ -3,10 +3,11 @@
 //! so nothing is kept for it and nothing can be skipped; rights are asked again at every event.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use entity::{RequestId, RiskSource, Timestamp, event};
+use entity::{RequestId, RiskSource, Timestamp, UserId, event};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use tokio::sync::watch;
@@ -20,8 +21,6 @@ use crate::store::{RequestRow, StageRow, Store};
 
 /// How often the head is asked for, whether or not anybody has told of a commit.
 const POLL: Duration = Duration::from_millis(250);
-/// How often a waiting subscriber asks whether its reader is still signed in.
-const CHECK: Duration = Duration::from_secs(1);
 /// Events read at a time.
 const BATCH: usize = 500;
 
@@ -31,13 +30,28 @@ pub struct Follower {
     begin: i64,
     risk: watch::Sender<i64>,
     requests: Mutex<HashMap<RequestId, watch::Sender<i64>>>,
+    /// Whoever reads here is told when the directory changes something about them.
+    readers: Mutex<HashMap<UserId, watch::Sender<i64>>>,
+    /// Tells nothing: for readers of whom the directory knows nothing.
+    nothing: watch::Sender<i64>,
+    /// The directory's version when they were told last.
+    directory: AtomicI64,
 }
 
 impl Follower {
     /// One that has heard of everything up to now: what comes between this and [`Follower::run`] is followed too.
     pub fn new(store: Store) -> Follower {
         let begin = *store.watch_head().borrow();
-        Follower { store, begin, risk: watch::channel(0).0, requests: Mutex::default() }
+        let (risk, _) = watch::channel(0);
+        Follower {
+            store,
+            begin,
+            risk,
+            requests: Mutex::default(),
+            readers: Mutex::default(),
+            nothing: watch::channel(0).0,
+            directory: AtomicI64::new(0),
+        }
     }
 
     /// Follows the log until the server stops.
@@ -64,6 +78,9 @@ impl Follower {
             let Some(last) = events.last() else { return Ok(position) };
             position = last.position;
             self.wake(&events);
+            if events.iter().any(|event| event.kind == EventKind::DirectoryImported.as_str()) {
+                self.warn_readers(position).await?;
+            }
             // Other parts of this instance learn the head from here where a notice was lost.
             self.store.announce(position);
             if events.len() < BATCH {
@@ -84,6 +101,31 @@ impl Follower {
                 requests.remove(&id);
             }
         }
+    }
+
+    /// Tells those readers whose account or sets of people have changed since the last time.
+    async fn warn_readers(&self, position: i64) -> Result<(), Fault> {
+        let version = self.store.head().await?.directory_version;
+        let ids: Vec<UserId> = {
+            let mut readers = self.readers.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            readers.retain(|_, sender| sender.receiver_count() > 0);
+            readers.keys().copied().collect()
+        };
+        // Nothing is known before the first time: then everybody asks again.
+        let before = self.directory.swap(version, Ordering::Relaxed);
+        let changed = if ids.is_empty() { ids } else { self.store.people_changed(&ids, before).await? };
+        let readers = self.readers.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for sender in changed.iter().filter_map(|id| readers.get(id)) {
+            sender.send_replace(position);
+        }
+        Ok(())
+    }
+
+    /// Of an application the directory tells nothing.
+    fn watch_reader(&self, principal: &Principal) -> watch::Receiver<i64> {
+        let Principal::Person(user) = principal else { return self.nothing.subscribe() };
+        let mut readers = self.readers.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        readers.entry(*user).or_insert_with(|| watch::channel(0).0).subscribe()
     }
 
     fn watch_risk(&self) -> watch::Receiver<i64> {
@@ -137,6 +179,7 @@ struct Reading {
     position: i64,
     waiting: VecDeque<event::Model>,
     news: watch::Receiver<i64>,
+    rights: watch::Receiver<i64>,
 }
 
 impl Reading {
@@ -148,15 +191,20 @@ impl Reading {
         self.services.actor_now(&self.principal).await
     }
 
-    /// Waits for news. Wakes now and then to see whether the reader is still signed in.
+    /// Waits for news, or for a change of the reader's own rights, which are asked again then. That the token ends meanwhile is the
+    /// door's to see; at the next event it is seen here too.
     async fn wait(&mut self) -> Result<(), Fault> {
-        loop {
-            match tokio::time::timeout(CHECK, self.news.changed()).await {
-                Ok(_) => return Ok(()),
-                Err(_) if self.services.clock.now() >= self.expires_at => return Err(Fault::Unauthenticated),
-                Err(_) => {}
-            }
+        // Nothing is kept of the last reading: ten thousand wait like this.
+        self.waiting = VecDeque::new();
+        let (woken, is_rights) = tokio::select! {
+            woken = self.rights.changed() => (woken, true),
+            woken = self.news.changed() => (woken, false),
+        };
+        woken.map_err(|_| Fault::Unavailable("the log is not followed any more".to_owned()))?;
+        if is_rights {
+            Box::pin(self.actor()).await?;
         }
+        Ok(())
     }
 }
 
@@ -174,7 +222,8 @@ impl Services {
             None => since,
         };
         // Whatever was committed before the news were subscribed to is found by the first reading, which comes after.
-        Ok(Reading { services: self.clone(), principal, expires_at, position, waiting: VecDeque::new(), news })
+        let rights = self.follower.watch_reader(&principal);
+        Ok(Reading { services: self.clone(), principal, expires_at, position, waiting: VecDeque::new(), news, rights })
     }
 
     /// Position of the newest event, asked of the database.
@@ -226,10 +275,11 @@ impl Services {
             }),
         };
         let is_over = is_over && first.is_some();
+        let first = first.map(Box::new);
         Ok(unfold(Some((reading, first, is_over)), move |state| async move {
             let (mut reading, first, is_over) = state?;
             if let Some(first) = first {
-                return Some((Ok(first), (!is_over).then_some((reading, None, false))));
+                return Some((Ok(*first), (!is_over).then_some((reading, None, false))));
             }
             match next_update(&mut reading, id).await {
                 Ok(Some((item, is_over))) => Some((Ok(item), (!is_over).then_some((reading, None, false)))),
@@ -243,6 +293,20 @@ impl Services {
 async fn next_pending_risk(reading: &mut Reading, sources: Option<&[RiskSource]>) -> Result<PendingRisk, Fault> {
     loop {
         reading.news.borrow_and_update();
+        // Boxed, for who waits need not keep the room that reading takes.
+        if let Some(item) = Box::pin(missed_pending_risk(reading, sources)).await? {
+            return Ok(item);
+        }
+        reading.wait().await?;
+    }
+}
+
+/// The next one that the log holds; `None` where it has no more.
+async fn missed_pending_risk(
+    reading: &mut Reading,
+    sources: Option<&[RiskSource]>,
+) -> Result<Option<PendingRisk>, Fault> {
+    loop {
         while let Some(event) = reading.waiting.pop_front() {
             reading.position = event.position;
             let Some(stage_id) = event.stage_id else { continue };
@@ -254,13 +318,13 @@ async fn next_pending_risk(reading: &mut Reading, sources: Option<&[RiskSource]>
                 continue;
             }
             let cursor = reading.services.cursors.seal(event.position);
-            return Ok(PendingRisk { actor, cursor, occurred_at: event.occurred_at, stage });
+            return Ok(Some(PendingRisk { actor, cursor, occurred_at: event.occurred_at, stage }));
         }
         let events = reading.services.store.risk_pending_after(reading.position).await?;
         if events.is_empty() {
-            reading.wait().await?;
+            return Ok(None);
         }
-        reading.waiting.extend(events);
+        reading.waiting = events.into();
     }
 }
 
@@ -272,23 +336,41 @@ async fn visible(services: &Services, actor: &Actor, id: RequestId) -> Result<Re
 async fn next_update(reading: &mut Reading, id: RequestId) -> Result<Option<(RequestUpdate, bool)>, Fault> {
     loop {
         reading.news.borrow_and_update();
+        match Box::pin(missed_update(reading, id)).await? {
+            Missed::Update(update, is_over) => return Ok(Some((*update, is_over))),
+            Missed::Over => return Ok(None),
+            Missed::Nothing => reading.wait().await?,
+        }
+    }
+}
+
+/// What the log holds of a request.
+enum Missed {
+    /// A commit, and whether it ended the request.
+    Update(Box<RequestUpdate>, bool),
+    /// The request had ended before.
+    Over,
+    /// No more so far.
+    Nothing,
+}
+
+async fn missed_update(reading: &mut Reading, id: RequestId) -> Result<Missed, Fault> {
+    loop {
         if reading.waiting.is_empty() {
             let events = reading.services.store.request_events_after(id, reading.position).await?;
             if events.is_empty() {
                 let actor = reading.actor().await?;
                 let row = visible(&reading.services, &actor, id).await?;
-                if is_terminal(row.request.state) {
-                    // It ended before this position; but it may have ended between the two readings: look once more.
-                    if reading.services.store.request_events_after(id, reading.position).await?.iter().all(is_afterlife)
-                    {
-                        return Ok(None);
-                    }
-                    continue;
+                if !is_terminal(row.request.state) {
+                    return Ok(Missed::Nothing);
                 }
-                reading.wait().await?;
+                // It ended before this position; but it may have ended between the two readings: look once more.
+                if reading.services.store.request_events_after(id, reading.position).await?.iter().all(is_afterlife) {
+                    return Ok(Missed::Over);
+                }
                 continue;
             }
-            reading.waiting.extend(events);
+            reading.waiting = events.into();
         }
         let Some(first) = reading.waiting.pop_front() else { continue };
         let mut commit = vec![first];
@@ -301,13 +383,14 @@ async fn next_update(reading: &mut Reading, id: RequestId) -> Result<Option<(Req
         reading.position = position;
         if commit.iter().all(is_afterlife) {
             // What comes after the end (access that runs out) is the assignment's story.
-            return Ok(None);
+            return Ok(Missed::Over);
         }
         let is_over = commit.iter().any(is_end);
         let shown = commit.iter().rfind(|event| changes_something(event) && (!event.is_risk || row.reads_risk));
         if let Some(shown) = shown {
             let cursor = reading.services.cursors.seal(shown.position);
-            return Ok(Some((RequestUpdate { actor, cursor, occurred_at: shown.occurred_at, request: row }, is_over)));
+            let update = RequestUpdate { actor, cursor, occurred_at: shown.occurred_at, request: row };
+            return Ok(Missed::Update(Box::new(update), is_over));
         }
     }
 }

@@ -107,7 +107,7 @@ impl Target {
             .max_connections(size)
             .min_connections(0)
             .connect_lazy(is_lazy)
-            .acquire_timeout(Duration::from_secs(3))
+            .acquire_timeout(Duration::from_secs(5))
             .connect_timeout(Duration::from_secs(3))
             // Not at each statement: see `is_there` below.
             .test_before_acquire(false)

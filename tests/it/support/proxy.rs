@@ -8,6 +8,7 @@ use entity::Seconds;
 use riskgate::app::{App, Setup};
 use riskgate::clock::Clock;
 use riskgate::demo;
+use riskgate::graphql::document::Limits;
 use riskgate::lifecycle::Shutdown;
 use riskgate::store::Target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -176,6 +177,8 @@ impl Wired {
             demo: true,
             graphiql: false,
             allowed_origins: Vec::new(),
+            limits: Limits::default(),
+            trusted_documents: None,
             clockwork: false,
         };
         let app = App::start(setup, Shutdown::new()).await.expect("the server starts");

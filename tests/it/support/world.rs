@@ -5,6 +5,7 @@ use riskgate::app::{App, Setup};
 use riskgate::clock::Clock;
 use riskgate::config::IssuerConfig;
 use riskgate::demo;
+use riskgate::graphql::document::Limits;
 use riskgate::lifecycle::Shutdown;
 use riskgate::service::{Services, Sources};
 use riskgate::store::log::Verdict;
@@ -24,11 +25,22 @@ pub struct Options {
     pub issuers: Vec<IssuerConfig>,
     /// How many pages an embedded database may grow by.
     pub spare_pages: Option<u32>,
+    /// How large documents may be.
+    pub limits: Limits,
+    /// The documents that alone may run.
+    pub trusted_documents: Option<Vec<String>>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { demo: true, sources: None, issuers: Vec::new(), spare_pages: None }
+        Options {
+            demo: true,
+            sources: None,
+            issuers: Vec::new(),
+            spare_pages: None,
+            limits: Limits::default(),
+            trusted_documents: None,
+        }
     }
 }
 
@@ -77,6 +89,8 @@ impl World {
             demo: self.options.demo,
             graphiql: false,
             allowed_origins: Vec::new(),
+            limits: self.options.limits,
+            trusted_documents: self.options.trusted_documents.clone(),
             clockwork: false,
         }
     }

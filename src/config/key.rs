@@ -1,0 +1,154 @@
+//! The keys: one table for the file, the environment, the command line and the page that documents them.
+
+use std::fmt;
+
+/// What a value must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A text.
+    Text,
+    /// A text that may hold a secret: never quoted in an error.
+    SecretText,
+    /// An IP address and a port.
+    Address,
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Texts; in a variable separated by commas.
+    List,
+    /// A whole number, not negative.
+    Number,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::Text | Kind::SecretText => f.write_str("a text"),
+            Kind::Address => f.write_str("an IP address and a port"),
+            Kind::Flag => f.write_str("true or false"),
+            Kind::Word(words) => f.write_str(&words.join(" or ")),
+            Kind::List => f.write_str("a list of texts"),
+            Kind::Number => f.write_str("a whole number"),
+        }
+    }
+}
+
+/// One key, as `docs/configuration.md` shows it.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name in the file, sections with dots.
+    pub name: &'static str,
+    /// Its variable.
+    pub env: &'static str,
+    /// Its option, for those that have one.
+    pub option: Option<&'static str>,
+    /// What it must be.
+    pub kind: Kind,
+    /// What holds where it is not given.
+    pub default: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+/// Every key there is.
+pub static KEYS: [Key; 18] = [
+    Key {
+        name: "listen",
+        env: "RISKGATE_LISTEN",
+        option: Some("--listen"),
+        kind: Kind::Address,
+        default: "127.0.0.1:8080",
+        meaning: "Where the server listens.",
+    },
+    Key {
+        name: "database_url",
+        env: "RISKGATE_DATABASE_URL",
+        option: Some("--database-url"),
+        kind: Kind::SecretText,
+        default: "sqlite://riskgate.db",
+        meaning: "The database: `sqlite://FILE`, `sqlite::memory:` (a temporary file) or `postgres://…`.",
+    },
+    Key {
+        name: "database_url_file",
+        env: "RISKGATE_DATABASE_URL_FILE",
+        option: None,
+        kind: Kind::Text,
+        default: "none",
+        meaning: "A file that holds the database URL, instead of `database_url`.",
+    },
+    Key {
+        name: "log_format",
+        env: "RISKGATE_LOG_FORMAT",
+        option: Some("--log-format"),
+        kind: Kind::Word(&["text", "json"]),
+        default: "text",
+        meaning: "How the log on stderr is written.",
+    },
+    Key {
+        name: "builtin_issuer",
+        env: "RISKGATE_BUILTIN_ISSUER",
+        option: Some("--builtin-issuer"),
+        kind: Kind::Flag,
+        default: "false; true in demo mode",
+        meaning: "Whether `riskgate token` issues tokens and the server trusts them.",
+    },
+    Key {
+        name: "web.graphiql",
+        env: "RISKGATE_WEB__GRAPHIQL",
+        option: None,
+        kind: Kind::Flag,
+        default: "false; true in demo mode",
+        meaning: "Whether `/` shows GraphiQL.",
+    },
+    Key {
+        name: "web.allowed_origins",
+        env: "RISKGATE_WEB__ALLOWED_ORIGINS",
+        option: None,
+        kind: Kind::List,
+        default: "none",
+        meaning: "Origins of web pages that may call the API: CORS and WebSocket.",
+    },
+    Key {
+        name: "web.trusted_documents",
+        env: "RISKGATE_WEB__TRUSTED_DOCUMENTS",
+        option: None,
+        kind: Kind::Text,
+        default: "none",
+        meaning: "A JSON file of documents, by any key; where it is given, only those run, by their text or their SHA-256.",
+    },
+    limit("limits.tokens", "RISKGATE_LIMITS__TOKENS", "2000", "Tokens of a document, comments and commas included."),
+    limit("limits.depth", "RISKGATE_LIMITS__DEPTH", "16", "Fields below each other in a document, fragments followed."),
+    limit(
+        "limits.fields",
+        "RISKGATE_LIMITS__FIELDS",
+        "1000",
+        "Fields of a document, each as often as its fragment is spread.",
+    ),
+    limit("limits.aliases", "RISKGATE_LIMITS__ALIASES", "50", "Aliases of a document, counted alike."),
+    limit("limits.directives", "RISKGATE_LIMITS__DIRECTIVES", "50", "Directives of a document, counted alike."),
+    limit("limits.definitions", "RISKGATE_LIMITS__DEFINITIONS", "50", "Operations and fragments of a document."),
+    limit(
+        "limits.list_items",
+        "RISKGATE_LIMITS__LIST_ITEMS",
+        "1000",
+        "Entries of one list among arguments or variables.",
+    ),
+    limit(
+        "limits.introspection_depth",
+        "RISKGATE_LIMITS__INTROSPECTION_DEPTH",
+        "2",
+        "Lists of the schema's parts below each other in an introspection.",
+    ),
+    limit(
+        "limits.cost",
+        "RISKGATE_LIMITS__COST",
+        "100000",
+        "Values that an answer can have: page sizes multiplied along the nesting.",
+    ),
+    limit("limits.errors", "RISKGATE_LIMITS__ERRORS", "5", "Errors told about one document."),
+];
+
+const fn limit(name: &'static str, env: &'static str, default: &'static str, meaning: &'static str) -> Key {
+    Key { name, env, option: None, kind: Kind::Number, default, meaning }
+}
