@@ -374,3 +374,183 @@ fn is_access_type(typ: Option<&str>) -> bool {
     let typ = typ.to_ascii_lowercase();
     matches!(typ.strip_prefix("application/").unwrap_or(&typ), "jwt" | "at+jwt")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use jsonwebtoken::jwk::Jwk;
+    use jsonwebtoken::{Algorithm, EncodingKey, Header};
+    use serde_json::json;
+    use tokio::sync::Semaphore;
+    use tokio::time::Instant;
+
+    use super::super::document::DocumentFuture;
+    use super::*;
+
+    const URL: &str = "https://login.example.com";
+    const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+
+    /// A provider that answers as often as it is let.
+    struct Gate {
+        key: EncodingKey,
+        open: Semaphore,
+        asked: AtomicUsize,
+    }
+
+    impl Documents for Gate {
+        fn get<'a>(&'a self, _: &'a str) -> DocumentFuture<'a> {
+            Box::pin(async move {
+                assert_ne!(self.asked.fetch_add(1, Ordering::SeqCst), 99, "the hundredth question is one too many");
+                self.open.acquire().await.unwrap().forget();
+                let mut key =
+                    serde_json::to_value(Jwk::from_encoding_key(&self.key, Algorithm::EdDSA).unwrap()).unwrap();
+                key["kid"] = json!("good");
+                Ok(json!({ "keys": [key] }).to_string().into_bytes())
+            })
+        }
+    }
+
+    fn provider() -> (Arc<Provider>, Arc<Gate>) {
+        let key = EncodingKey::from_ed_der(&STANDARD.decode(super::super::new_key().0).unwrap());
+        let gate = Arc::new(Gate { key, open: Semaphore::new(0), asked: AtomicUsize::new(0) });
+        let settings = ProviderSettings {
+            url: URL.to_owned(),
+            audiences: vec!["riskgate".to_owned()],
+            tenant: None,
+            jwks_url: Some("https://login.example.com/keys".to_owned()),
+            user_claim: "oid".to_owned(),
+            app_claim: None,
+        };
+        (Provider::new(settings, Arc::clone(&gate) as Arc<dyn Documents>).unwrap(), gate)
+    }
+
+    impl Gate {
+        fn let_one(&self) {
+            self.open.add_permits(1);
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.load(Ordering::SeqCst)
+        }
+
+        fn token(&self, kid: &str) -> String {
+            let mut header = Header::new(Algorithm::EdDSA);
+            header.kid = Some(kid.to_owned());
+            let claims = json!({"iss": URL, "aud": "riskgate", "oid": UserId::new().0, "exp": i64::MAX});
+            jsonwebtoken::encode(&header, &claims, &self.key).unwrap()
+        }
+    }
+
+    async fn judge(provider: &Arc<Provider>, token: String, now: Timestamp) -> Result<Claims, Denied> {
+        provider.verify(&Unverified::read(&token).unwrap(), now).await
+    }
+
+    fn is_unknown(judged: &Result<Claims, Denied>) -> bool {
+        matches!(judged, Err(Denied::Token(TokenFault::UnknownKey)))
+    }
+
+    fn is_unavailable(judged: &Result<Claims, Denied>) -> bool {
+        matches!(judged, Err(Denied::Fault(Fault::Unavailable(_))))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_wait_for_one_reading_and_it_outlives_who_began_it() {
+        let (provider, gate) = provider();
+        let ask = || {
+            let (provider, token) = (Arc::clone(&provider), gate.token("good"));
+            tokio::spawn(async move { judge(&provider, token, NOW).await })
+        };
+        let first = ask();
+        while gate.asked() == 0 {
+            tokio::task::yield_now().await;
+        }
+        first.abort();
+        let others: Vec<_> = (0..50).map(|_| ask()).collect();
+        tokio::task::yield_now().await;
+        gate.let_one();
+        for other in others {
+            assert!(other.await.unwrap().is_ok());
+        }
+        assert_eq!(gate.asked(), 1);
+        assert_eq!(provider.ailment(NOW), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_provider_keeps_nobody_waiting_whose_key_is_known() {
+        let (provider, gate) = provider();
+        gate.let_one();
+        assert!(judge(&provider, gate.token("good"), NOW).await.is_ok());
+        let tomorrow = NOW.plus(KEYS_AGE);
+        let began = Instant::now();
+        for _ in 0..10 {
+            assert!(judge(&provider, gate.token("good"), tomorrow).await.is_ok());
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        assert!(is_unknown(&judge(&provider, gate.token("strange"), tomorrow).await));
+        assert_eq!((began.elapsed(), gate.asked()), (PATIENCE, 2), "whose key is not known waits for that reading");
+        tokio::time::sleep(READING_LIMIT).await;
+        let ill = provider.ailment(tomorrow).unwrap();
+        assert_eq!((ill.why.as_str(), ill.has_keys), ("its key set does not arrive in time", true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_keys_nobody_is_judged_and_the_provider_is_asked_again_after_a_pause() {
+        let (provider, gate) = provider();
+        assert!(is_unavailable(&judge(&provider, gate.token("good"), NOW).await));
+        assert!(is_unavailable(&judge(&provider, gate.token("strange"), NOW.plus(RETRY_PAUSE)).await));
+        assert_eq!(gate.asked(), 1, "the first reading is still under way");
+        let ill = provider.ailment(NOW).unwrap();
+        assert_eq!((ill.why.as_str(), ill.has_keys), ("its key set has not been read yet", false));
+        tokio::time::sleep(READING_LIMIT).await;
+        let soon = NOW.plus(Seconds(RETRY_PAUSE.0 - 1));
+        assert!(is_unavailable(&judge(&provider, gate.token("good"), soon).await));
+        assert_eq!(gate.asked(), 1);
+        gate.let_one();
+        assert!(judge(&provider, gate.token("good"), NOW.plus(RETRY_PAUSE)).await.is_ok());
+        assert_eq!(gate.asked(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_have_one_reading_in_a_while_and_old_keys_an_end() {
+        let (provider, gate) = provider();
+        gate.open.add_permits(10);
+        assert!(judge(&provider, gate.token("good"), NOW).await.is_ok());
+        for (later, asked) in [(0, 2), (0, 2), (29, 2), (30, 3), (59, 3), (60, 4)] {
+            assert!(is_unknown(&judge(&provider, gate.token("strange"), NOW.plus(Seconds(later))).await));
+            assert_eq!(gate.asked(), asked, "after {later} s");
+        }
+        gate.open.forget_permits(10);
+        let read_at = NOW.plus(Seconds(60));
+        let last = Timestamp(read_at.plus(KEYS_LIFE).0 - 1);
+        assert!(judge(&provider, gate.token("good"), last).await.is_ok());
+        assert!(is_unavailable(&judge(&provider, gate.token("good"), read_at.plus(KEYS_LIFE)).await));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reading_that_panics_is_not_waited_for_for_ever() {
+        let (provider, gate) = provider();
+        gate.asked.store(99, Ordering::SeqCst);
+        assert!(is_unavailable(&judge(&provider, gate.token("good"), NOW).await));
+        gate.let_one();
+        assert!(judge(&provider, gate.token("good"), NOW.plus(RETRY_PAUSE)).await.is_ok());
+    }
+
+    #[test]
+    fn a_provider_is_asked_only_where_nobody_stands_between() {
+        let (good, gate) = provider();
+        for (url, jwks_url) in [
+            ("http://login.example.com", None),
+            ("https://login.example.com?tenant=1", None),
+            ("https://login.example.com#x", None),
+            (URL, Some("http://login.example.com/keys")),
+        ] {
+            let jwks_url = jwks_url.map(str::to_owned);
+            let settings = ProviderSettings { url: url.to_owned(), jwks_url, ..good.settings.clone() };
+            let refused = Provider::new(settings, Arc::clone(&gate) as Arc<dyn Documents>).unwrap_err();
+            assert!(refused.starts_with("issuers."), "{refused}");
+        }
+    }
+}
