@@ -100,7 +100,8 @@ impl State {
 }
 
 fn has_passed(since: Option<Timestamp>, pause: Seconds, now: Timestamp) -> bool {
-    since.is_none_or(|since| now >= since.plus(pause))
+    // A clock that was put back must not make the pause longer.
+    since.is_none_or(|since| now < since || now >= since.plus(pause))
 }
 
 /// What is wrong with a provider.
