@@ -13,6 +13,7 @@ mod document;
 mod escalation;
 mod evaluation;
 mod house;
+mod identity;
 mod import;
 mod main_job;
 mod outage;
