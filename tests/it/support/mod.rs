@@ -20,7 +20,7 @@ pub use events::Events;
 pub use invariants::Snapshot;
 pub use load::Load;
 pub use person::{Answer, Person};
-pub use socket::{Message, Subscription};
+pub use socket::{Message, Socket, Subscription};
 pub use world::{Options, World};
 
 /// An HTTP client.
