@@ -175,17 +175,10 @@ async fn admit(door: &Door, headers: &HeaderMap) -> Result<(Session, Claims), Re
     let now = state.clock.now();
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = header.and_then(auth::bearer).ok_or(Refusal::Unauthenticated)?;
-    let claims = state.verifier.verify(token, now).map_err(|fault| {
-        tracing::debug!(%fault, "a token was refused");
-        Refusal::Unauthenticated
-    })?;
-    match auth::admit(&state.services, claims, now).await {
-        Ok(actor) => Ok((Session::new(actor, claims.expires_at), claims)),
+    match state.verifier.enter(&state.services, token, now).await {
+        Ok((actor, claims)) => Ok((Session::new(actor, claims.expires_at), claims)),
         Err(Denied::Token(_) | Denied::Nobody) => Err(Refusal::Unauthenticated),
-        Err(Denied::Fault(fault)) => {
-            tracing::warn!(?fault, "who somebody is could not be found out");
-            Err(Refusal::Unavailable)
-        }
+        Err(Denied::Fault(_)) => Err(Refusal::Unavailable),
     }
 }
 

@@ -244,7 +244,7 @@ impl Socket {
                 message = self.socket.recv() => {
                     self.last_frame = Instant::now();
                     if let Some(frame) = Frame::read(message)? {
-                        Box::pin(self.take(frame, claims)).await?;
+                        Box::pin(self.take(frame, &claims)).await?;
                     }
                 }
                 Some((id, step)) = self.operations.next(), if !self.operations.is_empty() => Box::pin(self.tell(&id, step)).await?,
@@ -256,7 +256,7 @@ impl Socket {
         }
     }
 
-    async fn take(&mut self, mut frame: Frame, claims: Claims) -> Result<(), End> {
+    async fn take(&mut self, mut frame: Frame, claims: &Claims) -> Result<(), End> {
         match frame.kind {
             Kind::ConnectionInit => Err(End::close(4429, "Too many initialisation requests")),
             Kind::Ping => self.pong(frame).await,
@@ -398,24 +398,17 @@ impl Drop for Socket {
 /// Whom the token names, if they are somebody.
 async fn authenticate(state: &State, token: Option<&str>) -> Result<Claims, End> {
     let now = state.clock.now();
-    let claims = state.verifier.verify(token.ok_or_else(End::forbidden)?, now).map_err(|fault| {
-        tracing::debug!(%fault, "a token was refused");
-        End::forbidden()
-    })?;
-    match auth::admit(&state.services, claims, now).await {
-        Ok(_) => Ok(claims),
+    match state.verifier.enter(&state.services, token.ok_or_else(End::forbidden)?, now).await {
+        Ok((_, claims)) => Ok(claims),
         Err(Denied::Token(_) | Denied::Nobody) => Err(End::forbidden()),
-        Err(Denied::Fault(fault)) => {
-            tracing::warn!(?fault, "who somebody is could not be found out");
-            Err(End::close(1013, "Try again later"))
-        }
+        Err(Denied::Fault(_)) => Err(End::close(1013, "Try again later")),
     }
 }
 
 /// An operation of a socket. Who asks is looked up when it starts, not when the socket opened; once it runs, nothing is kept of the start.
-async fn start(door: Arc<Door>, claims: Claims, call: Call) -> BoxStream<'static, Step> {
+async fn start(door: Arc<Door>, claims: &Claims, call: Call) -> BoxStream<'static, Step> {
     let metrics = &door.state.metrics;
-    let actor = match auth::admit(&door.state.services, claims, door.state.clock.now()).await {
+    let actor = match door.state.verifier.admit(&door.state.services, claims, door.state.clock.now()).await {
         Ok(actor) => actor,
         Err(Denied::Token(_) | Denied::Nobody) => return operation::fail(Answer::unauthenticated(metrics)),
         Err(Denied::Fault(fault)) => {

@@ -8,7 +8,9 @@ mod invariants;
 mod load;
 mod person;
 pub mod process;
+pub mod provider;
 pub mod proxy;
+mod rules;
 mod socket;
 mod world;
 
@@ -18,12 +20,18 @@ pub use events::Events;
 pub use invariants::Snapshot;
 pub use load::Load;
 pub use person::{Answer, Person};
-pub use socket::{Message, Subscription};
+pub use socket::{Message, Socket, Subscription};
 pub use world::{Options, World};
+
+/// An HTTP client.
+pub fn http() -> reqwest::Client {
+    riskgate::outbound::choose_cryptography();
+    reqwest::Client::new()
+}
 
 /// Does a server say that it can serve? 503 says that it cannot.
 pub async fn is_ready(address: std::net::SocketAddr) -> bool {
-    let answer = reqwest::get(format!("http://{address}/readyz")).await.expect("an answer");
+    let answer = http().get(format!("http://{address}/readyz")).send().await.expect("an answer");
     match answer.status().as_u16() {
         200 => true,
         503 => false,
