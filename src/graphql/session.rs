@@ -48,7 +48,7 @@ enum Turn {
     /// The source has been found.
     Found(Source),
     /// This is to be told.
-    Told(Result<News, Fault>),
+    Told(Box<Result<News, Fault>>),
     /// Nothing more.
     Over,
 }
@@ -78,7 +78,12 @@ impl Session {
     /// To tell somebody one message of the subscription that began with `first`.
     pub fn telling(news: Result<News, Fault>, first: &Session) -> Session {
         let actor = news.as_ref().map_or_else(|_| first.actor(), |news| Arc::new(news.actor().clone()));
-        Session { actor, expires_at: first.expires_at, turn: Mutex::new(Turn::Told(news)), loaders: OnceLock::new() }
+        Session {
+            actor,
+            expires_at: first.expires_at,
+            turn: Mutex::new(Turn::Told(Box::new(news))),
+            loaders: OnceLock::new(),
+        }
     }
 
     /// What the subscription's field found, once it has run.
@@ -95,7 +100,9 @@ impl Session {
         match self.take() {
             Turn::Told(news) => Begin::Tell(news),
             Turn::First { since, resume } => Begin::Follow { since, resume },
-            Turn::Found(_) | Turn::Over => Begin::Tell(Err(Fault::Internal("a subscription began twice".to_owned()))),
+            Turn::Found(_) | Turn::Over => {
+                Begin::Tell(Box::new(Err(Fault::Internal("a subscription began twice".to_owned()))))
+            }
         }
     }
 
@@ -133,7 +140,7 @@ pub(super) enum Begin {
     /// Find the source.
     Follow { since: i64, resume: Option<String> },
     /// Tell this.
-    Tell(Result<News, Fault>),
+    Tell(Box<Result<News, Fault>>),
 }
 
 /// The session of the operation; without one nobody is signed in.

@@ -77,7 +77,7 @@ impl Subscription {
     ) -> Result<impl Stream<Item = Result<PendingRiskApprovalCreated, Error>>, Error> {
         let (services, session) = (services(ctx)?, session(ctx)?);
         let (since, resume) = match session.begin() {
-            Begin::Tell(news) => return Ok(iter(Some(PendingRiskApprovalCreated::of(news)))),
+            Begin::Tell(news) => return Ok(iter(Some(PendingRiskApprovalCreated::of(*news)))),
             Begin::Follow { since, resume } => (since, resume),
         };
         let sources = sources.map(|sources| sources.into_iter().map(Into::into).collect());
@@ -98,7 +98,7 @@ impl Subscription {
     ) -> Result<impl Stream<Item = Result<AccessRequestUpdated, Error>>, Error> {
         let (services, session) = (services(ctx)?, session(ctx)?);
         let resume = match session.begin() {
-            Begin::Tell(news) => return Ok(iter(Some(AccessRequestUpdated::of(news)))),
+            Begin::Tell(news) => return Ok(iter(Some(AccessRequestUpdated::of(*news)))),
             Begin::Follow { resume, .. } => resume,
         };
         let id = request_id.parse().map_err(|_| shown(Fault::NotFound))?;

@@ -74,7 +74,7 @@ impl Answer {
         for error in &mut response.errors {
             match own_code(error) {
                 Some(code) => metrics.count_error(code),
-                None if !has_begun => {
+                None if !has_begun || is_coercion(error) => {
                     error.message = shortened(&error.message);
                     put_code(error, "BAD_USER_INPUT", metrics);
                 }
@@ -100,6 +100,12 @@ fn own_code(error: &ServerError) -> Option<&'static str> {
 fn put_code(error: &mut ServerError, code: &str, metrics: &Metrics) {
     metrics.count_error(code);
     error.extensions.get_or_insert_with(ErrorExtensionValues::default).set("code", code);
+}
+
+/// Is an argument null that may not be? A variable with a default may be given as null where null cannot stand (the specification has
+/// it so); the engine finds that out where it would run the resolver, and marks it by its words only.
+fn is_coercion(error: &ServerError) -> bool {
+    ["Failed to parse \"", "Expected input type \""].iter().any(|start| error.message.starts_with(start))
 }
 
 /// Replaces what was meant for us by a reference under which the log has it.
@@ -163,6 +169,12 @@ mod tests {
             assert!(error["message"].as_str().unwrap().contains(reference));
             assert!(!json.to_string().to_lowercase().contains("secret"));
         }
+    }
+
+    #[test]
+    fn an_argument_that_does_not_coerce_is_the_clients_too() {
+        let json = shown(Response::from_errors(vec![error("Expected input type \"ID\", found null.", &["me"], None)]));
+        assert_eq!(json["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
     }
 
     #[test]

@@ -73,8 +73,8 @@ impl Operation {
             None => {
                 let known = hash.filter(|_| state.documents.is_closed()).and_then(|hash| state.documents.known(&hash));
                 known.ok_or_else(|| {
-                    let text = "Persisted queries are not kept here. Send the document.";
-                    Answer::refused("PERSISTED_QUERY_NOT_SUPPORTED", text, &state.metrics)
+                    // These very words: some clients know it by them and not by the code.
+                    Answer::refused("PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported", &state.metrics)
                 })?
             }
         };

@@ -193,8 +193,9 @@ impl Socket {
             End::close(4406, "Subprotocol not acceptable")
         };
         self.operations.clear();
-        if let End::Close(code, reason) = end {
-            Box::pin(self.close(code, reason)).await;
+        match end {
+            End::Close(code, reason) => Box::pin(self.close(code, reason)).await,
+            End::Gone => Box::pin(self.part()).await,
         }
     }
 
@@ -378,6 +379,12 @@ impl Socket {
             }
         };
         // Who does not answer is left all the same.
+        let _ = timeout(FAREWELL, farewell).await;
+    }
+
+    /// Answers the client's own close: the library has it ready, and writes it when it is read from again.
+    async fn part(&mut self) {
+        let farewell = async { while let Some(Ok(_)) = self.socket.recv().await {} };
         let _ = timeout(FAREWELL, farewell).await;
     }
 }

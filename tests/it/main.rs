@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod approver;
 mod audit_chain;
 mod catalog;
 mod command_line;
@@ -10,6 +11,7 @@ mod control;
 mod crash;
 mod document;
 mod escalation;
+mod evaluation;
 mod house;
 mod identity;
 mod import;
@@ -22,7 +24,9 @@ mod race;
 mod random;
 mod readme;
 mod request;
+mod risk;
 mod route;
+mod stage;
 mod stream;
 mod support;
 mod visibility;

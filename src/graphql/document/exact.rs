@@ -1,6 +1,6 @@
-//! What a parser must be for a document to be taken as written: every token counts. The parser that is used drops what it cannot
-//! place (a second value of an argument, say) and takes empty braces; so the tree is printed again, and its tokens are compared with
-//! those of the source.
+//! What the parser leaves open, so that a document is taken exactly as it is written. It stumbles over commas and comments in some
+//! places, so it gets the source without them; it drops what it cannot place (a second value of an argument, say), so the tree is
+//! printed again, and its tokens are compared with those of the source; it takes empty braces and input fields that come twice.
 
 use std::collections::HashMap;
 
@@ -26,9 +26,20 @@ impl Token<'_> {
     }
 }
 
+/// Longest escape in braces, in hexadecimal digits, as graphql-js has it; the specification sets none.
+const ESCAPE_LIMIT: usize = 8;
+
+/// A source, taken apart.
+pub(super) struct Tokens<'a> {
+    list: Vec<Token<'a>>,
+    /// The source with blanks, byte by byte, for everything that means nothing.
+    pub(super) plain: String,
+}
+
 /// The tokens of a source, white space, commas and comments left out; at most `limit`, commas and comments counted.
-pub(super) fn tokens(source: &str, limit: usize) -> Result<Vec<Token<'_>>, Refusal> {
+pub(super) fn tokens(source: &str, limit: usize) -> Result<Tokens<'_>, Refusal> {
     let mut tokens = Vec::new();
+    let mut plain = source.as_bytes().to_vec();
     let mut count = 0_usize;
     for token in Lexer::new(source) {
         let token = token.map_err(|fault| {
@@ -36,6 +47,14 @@ pub(super) fn tokens(source: &str, limit: usize) -> Result<Vec<Token<'_>>, Refus
             Refusal::invalid(text, Some(Places::new(source).find(fault.index())))
         })?;
         let kind = token.kind();
+        if matches!(kind, TokenKind::Whitespace | TokenKind::Comma | TokenKind::Comment) {
+            for byte in plain.iter_mut().skip(token.index()).take(token.data().len()) {
+                // Lines stay, for the places of errors.
+                if !matches!(*byte, b'\n' | b'\r') {
+                    *byte = b' ';
+                }
+            }
+        }
         if kind == TokenKind::Whitespace || kind == TokenKind::Eof {
             continue;
         }
@@ -44,11 +63,22 @@ pub(super) fn tokens(source: &str, limit: usize) -> Result<Vec<Token<'_>>, Refus
             let text = format!("The document has more than {limit} tokens.");
             return Err(Refusal::limit(text, Some(Places::new(source).find(token.index()))));
         }
+        if kind == TokenKind::StringValue && has_long_escape(token.data()) {
+            let text = format!("syntax error: an escape of more than {ESCAPE_LIMIT} digits");
+            return Err(Refusal::invalid(text, Some(Places::new(source).find(token.index()))));
+        }
         if kind != TokenKind::Comma && kind != TokenKind::Comment {
             tokens.push(Token { kind, text: token.data(), at: token.index() });
         }
     }
-    Ok(shorthand(tokens))
+    // Whole tokens were blanked, so what is left is text.
+    let plain = String::from_utf8(plain).map_err(|_| Refusal::invalid("syntax error: not UTF-8", None))?;
+    Ok(Tokens { list: shorthand(tokens), plain })
+}
+
+fn has_long_escape(text: &str) -> bool {
+    !text.starts_with("\"\"\"")
+        && text.split("\\u{").skip(1).any(|rest| rest.bytes().take_while(u8::is_ascii_hexdigit).count() > ESCAPE_LIMIT)
 }
 
 /// Without the keyword of `query { … }`, which may be left out and is not printed.
@@ -72,12 +102,12 @@ fn shorthand(tokens: Vec<Token<'_>>) -> Vec<Token<'_>> {
 }
 
 /// Does the tree say what the source says?
-pub(super) fn compare(tree: &Tree, source: &[Token<'_>], places: &Places) -> Result<(), Refusal> {
+pub(super) fn compare(tree: &Tree, source: &Tokens<'_>, places: &Places) -> Result<(), Refusal> {
     if let Some(at) = empty_braces(tree) {
         return Err(Refusal::invalid("syntax error: braces with nothing in them", Some(places.find(at))));
     }
     let printed = tree.serialize().no_indent().to_string();
-    let printed = tokens(&printed, usize::MAX)?;
+    let (source, printed) = (&source.list, tokens(&printed, usize::MAX)?.list);
     let mut pairs = source.iter().zip(&printed);
     let odd = match pairs.find(|(written, read)| !written.is_same(read)) {
         Some((written, _)) => written,

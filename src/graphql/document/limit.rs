@@ -1,7 +1,8 @@
 //! Limits, before any rule is looked at: a validator's own work may grow faster than the document. Each fragment is measured once,
-//! sums saturate, so this takes linear time whatever the document is.
+//! sums saturate, so this takes linear time whatever the document is. (One rule is looked at here because every value is: an input field
+//! comes once. The validator does not see to it.)
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use apollo_compiler::Name;
 use apollo_compiler::ast::{
@@ -216,7 +217,14 @@ impl<'a> Measure<'a> {
                 }
                 items.iter().try_for_each(|item| self.value(item))
             }
-            Value::Object(fields) => fields.iter().try_for_each(|(_, inner)| self.value(inner)),
+            Value::Object(fields) => {
+                let mut names = HashSet::new();
+                if let Some((name, inner)) = fields.iter().find(|(name, _)| !names.insert(name)) {
+                    let at = inner.location().map(|span| self.places.find(span.offset()));
+                    return Err(Refusal::invalid(format!("There can be only one input field named `{name}`."), at));
+                }
+                fields.iter().try_for_each(|(_, inner)| self.value(inner))
+            }
             _ => Ok(()),
         }
     }

@@ -8,6 +8,7 @@
 mod exact;
 mod limit;
 mod plan;
+mod rule;
 mod value;
 
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use apollo_compiler::executable::{ExecutableDocument, Operation as Definition, OperationType};
 use apollo_compiler::parser::Parser;
-use apollo_compiler::response::JsonMap;
+use apollo_compiler::response::{JsonMap, JsonValue};
 use apollo_compiler::validation::{DiagnosticList, Valid};
 use apollo_compiler::{Name, Node, Schema};
 use async_graphql::{Pos, Request, ServerError};
@@ -25,6 +26,7 @@ use sha2::{Digest, Sha256};
 pub use limit::Limits;
 
 use plan::Planned;
+use rule::NullDefaults;
 
 /// Longest text of an error about a document, in characters: some quote the client's own words.
 const MESSAGE_LIMIT: usize = 200;
@@ -69,6 +71,8 @@ pub type Hash = [u8; 32];
 pub struct Document {
     hash: Hash,
     checked: Valid<ExecutableDocument>,
+    /// Variables whose default is null, by operation.
+    null_defaults: NullDefaults,
     places: exact::Places,
     bytes: usize,
 }
@@ -191,17 +195,28 @@ impl Documents {
     fn read(&self, source: &str) -> Result<Document, Refusal> {
         let tokens = exact::tokens(source, self.limits.tokens)?;
         let mut parser = Parser::new().recursion_limit(RECURSION_LIMIT);
-        let parsed = parser.parse_ast(source, "document");
+        let parsed = parser.parse_ast(&tokens.plain, "document");
         if parser.recursion_reached() > RECURSION_LIMIT {
             return Err(Refusal::limit("The document nests too deep.", None));
         }
-        let tree = parsed.map_err(|fault| self.told(&fault.errors))?;
+        let mut tree = parsed.map_err(|fault| self.told(&fault.errors))?;
         let mut places = exact::Places::new(source);
         exact::compare(&tree, &tokens, &places)?;
         limit::measure(&tree, &self.limits, &places)?;
-        let checked = tree.to_executable_validate(&self.schema).map_err(|fault| self.told(&fault.errors))?;
+        let null_defaults = rule::take_null_defaults(&mut tree);
+        let checked = match tree.to_executable_validate(&self.schema) {
+            Ok(checked) => checked,
+            Err(fault) => {
+                if !rule::are_only_of_doubled_roots(&fault.errors) {
+                    return Err(self.told(&fault.errors));
+                }
+                Valid::assume_valid(fault.partial)
+            }
+        };
+        rule::has_one_root(&checked, &places)?;
         places.learn(&checked);
-        Ok(Document { hash: Sha256::digest(source.as_bytes()).into(), checked, places, bytes: source.len() })
+        let hash = Sha256::digest(source.as_bytes()).into();
+        Ok(Document { hash, checked, null_defaults, places, bytes: source.len() })
     }
 
     fn told(&self, faults: &DiagnosticList) -> Refusal {
@@ -230,7 +245,13 @@ impl Documents {
         };
         let definition = document.checked.operations.get(name).map_err(|_| Refusal::invalid(unknown(), None))?.clone();
         limit::variables(variables, &self.limits)?;
-        let variables = apollo_compiler::request::coerce_variable_values(&self.schema, &definition, variables)
+        let mut given = value::whole(variables);
+        for name in document.null_defaults.get(&definition.name).into_iter().flatten() {
+            if !given.contains_key(name.as_str()) {
+                given.insert(name.as_str(), JsonValue::Null);
+            }
+        }
+        let variables = apollo_compiler::request::coerce_variable_values(&self.schema, &definition, &given)
             .map_err(|fault| {
                 let at = fault.location().map(|span| document.places.find(span.offset()));
                 Refusal::invalid(fault.message().to_string(), at)

@@ -28,7 +28,7 @@ impl Dice {
 }
 
 /// Asks and takes it back, again and again: each time a risk stage becomes pending.
-async fn writes(person: Person, rounds: usize) {
+pub(super) async fn writes(person: Person, rounds: usize) {
     for _ in 0..rounds {
         let request = person.asks_for(WIKI).await;
         let canceled = person.cancels(&request["id"]).await.data();
@@ -37,7 +37,7 @@ async fn writes(person: Person, rounds: usize) {
 }
 
 /// The stages that the log tells `sam` of after `position`, in the log's order.
-async fn told_by_the_log(world: &World, position: usize) -> Vec<Value> {
+pub(super) async fn told_by_the_log(world: &World, position: usize) -> Vec<Value> {
     let snapshot = world.snapshot().await;
     let is_his = |id| snapshot.stages.values().flatten().any(|s| s.id == id && s.kind == StageKind::IdProtectionRisk);
     let events = snapshot.events.iter().skip(position).filter(|event| event.kind == "STAGE_PENDING");

@@ -8,11 +8,14 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::Message as Frame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Longest time that a story waits for something to arrive; only a failing one waits so long.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long somebody listens who means to hang up.
+const SOON: Duration = Duration::from_millis(50);
 /// How long a story listens to be sure that nothing arrives.
 const SILENCE: Duration = Duration::from_millis(400);
 
@@ -40,12 +43,26 @@ pub struct Subscription {
 }
 
 impl Socket {
-    /// Opens the sub-protocol and nothing more.
-    pub async fn open(address: SocketAddr) -> Socket {
+    /// Opens the sub-protocol and nothing more, at a server that may be gone.
+    pub async fn try_open(address: SocketAddr) -> Option<Socket> {
+        Socket::shake_hands(Socket::handshake(address)).await
+    }
+
+    fn handshake(address: SocketAddr) -> Request {
         let mut request = format!("ws://{address}/graphql").into_client_request().expect("a request");
         request.headers_mut().insert("Sec-WebSocket-Protocol", "graphql-transport-ws".parse().expect("a header"));
-        let (stream, _) = tokio_tungstenite::connect_async(request).await.expect("the socket opens");
-        Socket { stream, next_id: 0, early: VecDeque::new() }
+        request
+    }
+
+    /// Opens the sub-protocol and nothing more.
+    pub async fn open(address: SocketAddr) -> Socket {
+        let request = Socket::handshake(address);
+        Socket::shake_hands(request).await.expect("the socket opens")
+    }
+
+    async fn shake_hands(request: Request) -> Option<Socket> {
+        let (stream, _) = tokio_tungstenite::connect_async(request).await.ok()?;
+        Some(Socket { stream, next_id: 0, early: VecDeque::new() })
     }
 
     /// Opens, introduces itself, and is acknowledged.
@@ -62,6 +79,19 @@ impl Socket {
     /// Sends a message.
     pub async fn send(&mut self, message: Value) {
         self.stream.send(Frame::text(message.to_string())).await.expect("the server listens");
+    }
+
+    /// Sends a message to a server that may be gone.
+    pub async fn try_send(&mut self, message: Value) -> Option<()> {
+        self.stream.send(Frame::text(message.to_string())).await.ok()
+    }
+
+    /// The next message, where one comes soon.
+    pub async fn soon(&mut self) -> Option<Value> {
+        match tokio::time::timeout(SOON, self.next()).await {
+            Ok(Message::Json(message)) => Some(message),
+            Ok(Message::Closed(..)) | Err(_) => None,
+        }
     }
 
     /// The next message; pings of the WebSocket itself are answered below.
