@@ -178,7 +178,7 @@ async fn admit(door: &Door, headers: &HeaderMap) -> Result<(Session, Claims), Re
     match state.verifier.enter(&state.services, token, now).await {
         Ok((actor, claims)) => Ok((Session::new(actor, claims.expires_at), claims)),
         Err(Denied::Token(_) | Denied::Nobody) => Err(Refusal::Unauthenticated),
-        Err(Denied::Fault(_)) => Err(Refusal::Unavailable),
+        Err(Denied::Unjudged | Denied::Fault(_)) => Err(Refusal::Unavailable),
     }
 }
 

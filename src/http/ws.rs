@@ -401,7 +401,7 @@ async fn authenticate(state: &State, token: Option<&str>) -> Result<Claims, End>
     match state.verifier.enter(&state.services, token.ok_or_else(End::forbidden)?, now).await {
         Ok((_, claims)) => Ok(claims),
         Err(Denied::Token(_) | Denied::Nobody) => Err(End::forbidden()),
-        Err(Denied::Fault(_)) => Err(End::close(1013, "Try again later")),
+        Err(Denied::Unjudged | Denied::Fault(_)) => Err(End::close(1013, "Try again later")),
     }
 }
 
@@ -411,10 +411,7 @@ async fn start(door: Arc<Door>, claims: &Claims, call: Call) -> BoxStream<'stati
     let actor = match door.state.verifier.admit(&door.state.services, claims, door.state.clock.now()).await {
         Ok(actor) => actor,
         Err(Denied::Token(_) | Denied::Nobody) => return operation::fail(Answer::unauthenticated(metrics)),
-        Err(Denied::Fault(fault)) => {
-            tracing::warn!(?fault, "who somebody is could not be found out");
-            return operation::fail(Answer::unavailable(metrics));
-        }
+        Err(Denied::Unjudged | Denied::Fault(_)) => return operation::fail(Answer::unavailable(metrics)),
     };
     match Operation::read(call, &door.state).await {
         Ok(operation) => {
