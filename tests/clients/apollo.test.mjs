@@ -19,8 +19,17 @@ const PEOPLE = gql`
   query People($first: Int, $after: String) {
     users(first: $first, after: $after) {
       totalCount
-      pageInfo { hasNextPage endCursor }
-      edges { cursor node { id displayName } }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+      edges {
+        cursor
+        node {
+          id
+          displayName
+        }
+      }
     }
   }
 `;
@@ -36,7 +45,7 @@ suite("Apollo Client", () => {
     const abstract = __schema.types.filter((type) => type.possibleTypes);
     possibleTypes = Object.fromEntries(abstract.map((type) => [type.name, type.possibleTypes.map(({ name }) => name)]));
   });
-  after(() => server.stop());
+  after(() => server?.stop());
 
   const cache = () =>
     new InMemoryCache({
@@ -84,8 +93,12 @@ suite("Apollo Client", () => {
           controlConfigurations {
             id
             version
-            ... on IdProtectionRiskApproval { levels: riskLevels }
-            ... on InsiderRiskApproval { insiderLevels: riskLevels }
+            ... on IdProtectionRiskApproval {
+              levels: riskLevels
+            }
+            ... on InsiderRiskApproval {
+              insiderLevels: riskLevels
+            }
           }
         }
       `,
@@ -95,33 +108,76 @@ suite("Apollo Client", () => {
 
     const mutation = gql`
       mutation Change($input: UpdateInsiderRiskApprovalInput!) {
-        updateInsiderRiskApproval(input: $input) { controlConfiguration { id version isEnabled } userErrors { code } }
+        updateInsiderRiskApproval(input: $input) {
+          controlConfiguration {
+            id
+            version
+            isEnabled
+          }
+          userErrors {
+            code
+          }
+        }
       }
     `;
     const { version } = data.controlConfigurations[1];
     await client.mutate({ mutation, variables: { input: { expectedVersion: version, decisionTimeout: "P7D" } } });
-    const [, insider] = client.readQuery({ query: gql`{ controlConfigurations { id version } }` }).controlConfigurations;
+    const [, insider] = client.readQuery({
+      query: gql`
+        {
+          controlConfigurations {
+            id
+            version
+          }
+        }
+      `,
+    }).controlConfigurations;
     assert.equal(insider.version, version + 1);
     assert.equal(sent.length, 2);
   });
 
   test("an error of a field comes with its code, and the rest of the data", async () => {
     const { client } = connect("zoe");
-    const query = gql`{ viewer { user { displayName } } auditEvents(first: 1) { nodes { id } } }`;
+    const query = gql`
+      {
+        viewer {
+          user {
+            displayName
+          }
+        }
+        auditEvents(first: 1) {
+          nodes {
+            id
+          }
+        }
+      }
+    `;
     const { data, error } = await client.query({ query, errorPolicy: "all" });
     assert.ok(CombinedGraphQLErrors.is(error));
-    assert.deepEqual(error.errors.map(({ path, extensions }) => [path, extensions.code]), [[["auditEvents"], "FORBIDDEN"]]);
+    assert.deepEqual(
+      error.errors.map(({ path, extensions }) => [path, extensions.code]),
+      [[["auditEvents"], "FORBIDDEN"]],
+    );
     assert.equal(data.viewer.user.displayName, "Zoe Kim");
     assert.equal(data.auditEvents, null);
   });
 
   test("a refused document is an error of GraphQL, not of the network", async () => {
     const { client } = connect("zoe");
-    await assert.rejects(client.query({ query: gql`{ nothing }` }), (error) => {
-      assert.ok(CombinedGraphQLErrors.is(error));
-      assert.equal(error.errors[0].extensions.code, "BAD_USER_INPUT");
-      return true;
-    });
+    await assert.rejects(
+      client.query({
+        query: gql`
+          {
+            nothing
+          }
+        `,
+      }),
+      (error) => {
+        assert.ok(CombinedGraphQLErrors.is(error));
+        assert.equal(error.errors[0].extensions.code, "BAD_USER_INPUT");
+        return true;
+      },
+    );
   });
 
   test("without a token the error has a code", async () => {
@@ -137,7 +193,10 @@ suite("Apollo Client", () => {
     const { client, sent } = connect("sam", { useGETForQueries: true });
     const { data } = await client.query({ query: PEOPLE, variables: { first: 1 } });
     assert.equal(data.users.edges.length, 1);
-    assert.deepEqual(sent.map(({ method }) => method), ["GET"]);
+    assert.deepEqual(
+      sent.map(({ method }) => method),
+      ["GET"],
+    );
   });
 
   for (const useGETForHashedQueries of [false, true]) {
@@ -155,12 +214,19 @@ suite("Apollo Client", () => {
       const { query, extensions } = hash.body ?? Object.fromEntries(hash.url.searchParams);
       assert.equal(query, undefined);
       assert.ok(JSON.stringify(extensions).includes("sha256Hash"));
-      assert.deepEqual(documents.map(({ method, body }) => [method, typeof body.query]), Array(3).fill(["POST", "string"]));
+      assert.deepEqual(
+        documents.map(({ method, body }) => [method, typeof body.query]),
+        Array(3).fill(["POST", "string"]),
+      );
     });
   }
 
   test("a mutation and a subscription, each over its own link", async () => {
-    const socket = createClient({ url: server.socketUrl, webSocketImpl: WebSocket, connectionParams: server.headers("sam") });
+    const socket = createClient({
+      url: server.socketUrl,
+      webSocketImpl: WebSocket,
+      connectionParams: server.headers("sam"),
+    });
     const http = new HttpLink({ uri: server.url, headers: server.headers("sam") });
     const isStream = ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION;
     const link = ApolloLink.split(isStream, new GraphQLWsLink(socket), http);
@@ -184,13 +250,27 @@ suite("Apollo Client", () => {
   });
 
   test("a refused subscription is told as an error", async () => {
-    const socket = createClient({ url: server.socketUrl, webSocketImpl: WebSocket, connectionParams: server.headers("zoe") });
+    const socket = createClient({
+      url: server.socketUrl,
+      webSocketImpl: WebSocket,
+      connectionParams: server.headers("zoe"),
+    });
     const client = new ApolloClient({ cache: cache(), link: new GraphQLWsLink(socket) });
     const told = Promise.withResolvers();
-    client.subscribe({ query: gql`subscription { pendingRiskApprovalCreated(after: "nonsense") { cursor } }` }).subscribe({
-      next: ({ error }) => told.resolve(error),
-      error: told.resolve,
-    });
+    client
+      .subscribe({
+        query: gql`
+          subscription {
+            pendingRiskApprovalCreated(after: "nonsense") {
+              cursor
+            }
+          }
+        `,
+      })
+      .subscribe({
+        next: ({ error }) => told.resolve(error),
+        error: told.resolve,
+      });
     const error = await told.promise;
     assert.ok(CombinedGraphQLErrors.is(error));
     assert.match(error.errors[0].extensions.code, /^(BAD_USER_INPUT|FORBIDDEN)$/);

@@ -17,7 +17,7 @@ suite("graphql-http", () => {
     server = await Server.start();
     headers = server.headers("sam");
   });
-  after(() => server.stop());
+  after(() => server?.stop());
 
   const audits = serverAudits({
     url: () => server.url,

@@ -15,7 +15,17 @@ import { WebSocket } from "ws";
 import { Server, root } from "./support/server.mjs";
 import { aliceTakesBack, eventCursor, packageId } from "./support/story.mjs";
 
-const { Environment, Network, Observable, RecordSource, Store, commitMutation, fetchQuery, getSingularSelector, requestSubscription } = relay;
+const {
+  Environment,
+  Network,
+  Observable,
+  RecordSource,
+  Store,
+  commitMutation,
+  fetchQuery,
+  getSingularSelector,
+  requestSubscription,
+} = relay;
 
 const COMPILER = join(import.meta.dirname, "node_modules/relay-compiler/cli.js");
 const CONFIGURATION = {
@@ -42,20 +52,26 @@ suite("Relay", () => {
   });
   after(async () => {
     rmSync(folder, { recursive: true });
-    await server.stop();
+    await server?.stop();
   });
 
   const connect = (name) => {
-    const socket = createClient({ url: server.socketUrl, webSocketImpl: WebSocket, connectionParams: server.headers(name) });
+    const socket = createClient({
+      url: server.socketUrl,
+      webSocketImpl: WebSocket,
+      connectionParams: server.headers(name),
+    });
     const headers = server.headers(name);
-    const ask = ({ text: query, name: operationName }, variables) => server.post(headers, { query, operationName, variables });
+    const ask = ({ text: query, name: operationName }, variables) =>
+      server.post(headers, { query, operationName, variables });
     const listen = ({ text: query, name: operationName }, variables) =>
       Observable.create((sink) => socket.subscribe({ query, operationName, variables }, sink));
     const environment = new Environment({ network: Network.create(ask, listen), store: new Store(new RecordSource()) });
     return { environment, dispose: () => socket.dispose() };
   };
 
-  const read = (environment, fragment, reference) => environment.lookup(getSingularSelector(made(fragment), reference)).data;
+  const read = (environment, fragment, reference) =>
+    environment.lookup(getSingularSelector(made(fragment), reference)).data;
 
   const change = (environment, mutation, variables) =>
     new Promise((resolve, reject) => {
@@ -111,10 +127,13 @@ suite("Relay", () => {
   test("what the schema has not, the compiler refuses", () => {
     const source = join(folder, "src/wrong.js");
     writeFileSync(source, "graphql`query wrongQuery { viewer { user { nothing } } }`;");
-    assert.throws(() => execFileSync(process.execPath, [COMPILER, "--validate"], { cwd: folder, stdio: "pipe" }), (error) => {
-      assert.match(String(error.stderr) + String(error.stdout), /nothing/);
-      return true;
-    });
+    assert.throws(
+      () => execFileSync(process.execPath, [COMPILER, "--validate"], { cwd: folder, stdio: "pipe" }),
+      (error) => {
+        assert.match(String(error.stderr) + String(error.stdout), /nothing/);
+        return true;
+      },
+    );
     rmSync(source);
   });
 });

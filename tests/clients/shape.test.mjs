@@ -64,7 +64,7 @@ suite("shapes", () => {
   before(async () => {
     server = await Server.start();
   });
-  after(() => server.stop());
+  after(() => server?.stop());
 
   for (const [person, name] of ["ada", "rhea", "mona", "alice"].entries()) {
     test(`${QUERIES} random queries of ${name}`, async () => {
@@ -72,7 +72,7 @@ suite("shapes", () => {
       const headers = { ...server.headers(name), "content-type": "application/json" };
       let objects = 0;
       let failed = 0;
-      for (let at = 0; at < QUERIES; ) {
+      for (let at = 0; at < QUERIES;) {
         const request = randomRequest(dice, "query");
         request.document = telling(request.document);
         if (refusal(request)) continue;

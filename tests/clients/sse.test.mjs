@@ -6,7 +6,17 @@ import { after, before, suite, test } from "node:test";
 import { createClient } from "graphql-sse";
 
 import { Server } from "./support/server.mjs";
-import { CREATED, PENDING, SUBMIT, aliceAsks, aliceTakesBack, eventCursor, metric, packageId, until } from "./support/story.mjs";
+import {
+  CREATED,
+  PENDING,
+  SUBMIT,
+  aliceAsks,
+  aliceTakesBack,
+  eventCursor,
+  metric,
+  packageId,
+  until,
+} from "./support/story.mjs";
 
 suite("graphql-sse", () => {
   let server;
@@ -14,7 +24,7 @@ suite("graphql-sse", () => {
   before(async () => {
     server = await Server.start();
   });
-  after(() => server.stop());
+  after(() => server?.stop());
 
   const connect = (name, more = {}) =>
     createClient({ url: server.url, headers: name && server.headers(name), retryAttempts: 0, ...more });

@@ -19,7 +19,7 @@ suite("urql", () => {
   before(async () => {
     server = await Server.start();
   });
-  after(() => server.stop());
+  after(() => server?.stop());
 
   /** A client of somebody, and the requests that it sends. */
   const connect = (name, { exchanges = [cacheExchange, fetchExchange], ...options } = {}) => {
@@ -65,7 +65,9 @@ suite("urql", () => {
     const { client } = connect("alice");
     const input = { accessPackageId: await packageId(server, "Production access") };
     const { data } = await client.mutation(SUBMIT, { input });
-    assert.deepEqual(data.submitAccessRequest.userErrors, [{ code: "JUSTIFICATION_REQUIRED", __typename: "UserError" }]);
+    assert.deepEqual(data.submitAccessRequest.userErrors, [
+      { code: "JUSTIFICATION_REQUIRED", __typename: "UserError" },
+    ]);
     const { error } = await client.mutation(CANCEL, { input: {} });
     assert.equal(error.graphQLErrors[0].extensions.code, "BAD_USER_INPUT");
   });
@@ -105,7 +107,11 @@ suite("urql", () => {
   }
 
   test("a subscription over a WebSocket", async () => {
-    const socket = createClient({ url: server.socketUrl, webSocketImpl: WebSocket, connectionParams: server.headers("sam") });
+    const socket = createClient({
+      url: server.socketUrl,
+      webSocketImpl: WebSocket,
+      connectionParams: server.headers("sam"),
+    });
     const forwardSubscription = ({ query, variables, operationName }) => ({
       subscribe: (sink) => ({ unsubscribe: socket.subscribe({ query, variables, operationName }, sink) }),
     });

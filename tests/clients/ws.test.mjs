@@ -8,7 +8,17 @@ import { CloseCode, createClient } from "graphql-ws";
 import { WebSocket } from "ws";
 
 import { Server } from "./support/server.mjs";
-import { CREATED, PENDING, SUBMIT, aliceAsks, aliceTakesBack, eventCursor, metric, packageId, until } from "./support/story.mjs";
+import {
+  CREATED,
+  PENDING,
+  SUBMIT,
+  aliceAsks,
+  aliceTakesBack,
+  eventCursor,
+  metric,
+  packageId,
+  until,
+} from "./support/story.mjs";
 
 suite("graphql-ws", () => {
   let server;
@@ -19,7 +29,7 @@ suite("graphql-ws", () => {
   });
   after(async () => {
     for (const client of clients) await client.dispose();
-    await server.stop();
+    await server?.stop();
   });
 
   const connect = (name, more = {}) => {
@@ -62,9 +72,7 @@ suite("graphql-ws", () => {
     const answers = await Promise.all(
       Array.from({ length: 30 }, (_, at) => only(client.iterate({ query, variables: { search: names[at % 3] } }))),
     );
-    answers.forEach(({ data }, at) =>
-      assert.deepEqual(data.accessPackages.nodes, [{ displayName: names[at % 3] }]),
-    );
+    answers.forEach(({ data }, at) => assert.deepEqual(data.accessPackages.nodes, [{ displayName: names[at % 3] }]));
     assert.equal(opened, 1);
   });
 
@@ -168,7 +176,10 @@ suite("graphql-ws", () => {
   ]) {
     test(`${who} opens nothing`, async () => {
       const client = connect(undefined, { connectionParams });
-      await assert.rejects(client.iterate({ query: PENDING }).next(), { code: CloseCode.Forbidden, reason: "Forbidden" });
+      await assert.rejects(client.iterate({ query: PENDING }).next(), {
+        code: CloseCode.Forbidden,
+        reason: "Forbidden",
+      });
     });
   }
 

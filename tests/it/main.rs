@@ -12,6 +12,7 @@ mod crash;
 mod document;
 mod escalation;
 mod evaluation;
+mod fuzz;
 mod house;
 mod identity;
 mod import;

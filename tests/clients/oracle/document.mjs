@@ -1,17 +1,39 @@
 // Random documents of our schema. Nearly all are valid; which are not, the oracle says.
 
-import { isAbstractType, isCompositeType, isEnumType, isInputObjectType, isLeafType, isListType, isNonNullType, isRequiredArgument, isRequiredInputField, isUnionType, getNamedType, getNullableType } from "graphql";
+import {
+  isAbstractType,
+  isCompositeType,
+  isEnumType,
+  isInputObjectType,
+  isLeafType,
+  isListType,
+  isNonNullType,
+  isRequiredArgument,
+  isRequiredInputField,
+  isUnionType,
+  getNamedType,
+  getNullableType,
+} from "graphql";
 
 import { schema } from "./oracle.mjs";
 
 // Objects of the demo world whose ids are fixed, and some that nobody has.
 const IDS = [
-  "usr_00000000-0000-4000-8000-000000000003", "usr_00000000-0000-4000-8000-000000000012", "grp_00000000-0000-4000-8000-000000000101", "cat_01980000-0000-7000-8000-000000000102", "pkg_01980000-0000-7000-8000-000000000201", "pkg_01980000-0000-7000-8000-000000000203", "pol_01980000-0000-7000-8000-000000000303", "usr_00000000-0000-4000-8000-00000000ffff", "nonsense", "",
+  "usr_00000000-0000-4000-8000-000000000003",
+  "usr_00000000-0000-4000-8000-000000000012",
+  "grp_00000000-0000-4000-8000-000000000101",
+  "cat_01980000-0000-7000-8000-000000000102",
+  "pkg_01980000-0000-7000-8000-000000000201",
+  "pkg_01980000-0000-7000-8000-000000000203",
+  "pol_01980000-0000-7000-8000-000000000303",
+  "usr_00000000-0000-4000-8000-00000000ffff",
+  "nonsense",
+  "",
 ];
 
 const SCALARS = {
   ID: (dice) => dice.of(IDS),
-  String: (dice) => dice.of(["", "a", "fin", "Wiki", "é😀", "a\"b\\c", "two\nlines"]),
+  String: (dice) => dice.of(["", "a", "fin", "Wiki", "é😀", 'a"b\\c', "two\nlines"]),
   Int: (dice) => dice.of([0, 1, 1, 2, 2, 3, 3, 5, -1]),
   Float: (dice) => dice.of([0, 1.5, -2e10]),
   Boolean: (dice) => dice.chance(0.5),
@@ -129,7 +151,8 @@ class Writer {
     for (const field of wanted) parts.push(this.field(field, taken, depth));
     if (parts.length === 0 || dice.chance(0.15)) parts.push(this.typename(taken));
     if (isAbstractType(type)) {
-      for (const possible of dice.some(schema.getPossibleTypes(type), dice.below(3))) parts.push(this.inline(possible, taken, depth));
+      for (const possible of dice.some(schema.getPossibleTypes(type), dice.below(3)))
+        parts.push(this.inline(possible, taken, depth));
     } else if (dice.chance(0.1)) {
       parts.push(this.inline(dice.of([type, ...type.getInterfaces(), undefined]), taken, depth, type));
     }
@@ -160,7 +183,11 @@ class Writer {
 /** A random request. A subscription has one root field and no more. */
 export function randomRequest(dice, kind = dice.of(["query", "query", "query", "query", "mutation", "subscription"])) {
   const writer = new Writer(dice);
-  const root = { query: schema.getQueryType(), mutation: schema.getMutationType(), subscription: schema.getSubscriptionType() }[kind];
+  const root = {
+    query: schema.getQueryType(),
+    mutation: schema.getMutationType(),
+    subscription: schema.getSubscriptionType(),
+  }[kind];
   let selections;
   if (kind === "subscription") {
     const type = dice.of(Object.values(root.getFields()));
@@ -170,7 +197,9 @@ export function randomRequest(dice, kind = dice.of(["query", "query", "query", "
   }
   const definitions = [...writer.variables.values()].map(({ definition }) => definition);
   const head = definitions.length > 0 ? `${kind} Random(${definitions.join(", ")})` : dice.of([kind, `${kind} Random`]);
-  const values = [...writer.variables].filter(([, { value }]) => value !== undefined).map(([name, { value }]) => [name, value]);
+  const values = [...writer.variables]
+    .filter(([, { value }]) => value !== undefined)
+    .map(([name, { value }]) => [name, value]);
   return {
     document: dice.some([`${head} ${selections}`, ...writer.fragments], Infinity).join("\n"),
     variables: JSON.stringify(Object.fromEntries(values)),

@@ -1,6 +1,15 @@
 // The rules of the September 2025 edition, as graphql-js has them, and one that it misses.
 
-import { GraphQLError, Kind, TypeInfo, getNamedType, recommendedRules, specifiedRules, visit, visitWithTypeInfo } from "graphql";
+import {
+  GraphQLError,
+  Kind,
+  TypeInfo,
+  getNamedType,
+  recommendedRules,
+  specifiedRules,
+  visit,
+  visitWithTypeInfo,
+} from "graphql";
 
 /**
  * A variable for a field of a OneOf input object is in a place that may not be null (IsNonNullPosition). graphql-js asks only where

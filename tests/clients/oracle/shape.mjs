@@ -4,7 +4,22 @@
 import assert from "node:assert/strict";
 
 import {
-  GraphQLIncludeDirective, GraphQLSkipDirective, Kind, TypeInfo, getDirectiveValues, getVariableValues, isAbstractType, isEnumType, isLeafType, isListType, isNonNullType, parse, print, typeFromAST, visit, visitWithTypeInfo,
+  GraphQLIncludeDirective,
+  GraphQLSkipDirective,
+  Kind,
+  TypeInfo,
+  getDirectiveValues,
+  getVariableValues,
+  isAbstractType,
+  isEnumType,
+  isLeafType,
+  isListType,
+  isNonNullType,
+  parse,
+  print,
+  typeFromAST,
+  visit,
+  visitWithTypeInfo,
 } from "graphql";
 
 import { operationOf, schema } from "./oracle.mjs";
@@ -24,7 +39,11 @@ const LEAVES = {
 /** The same document, in which every object of an abstract type tells what it is. */
 export function telling(text) {
   const types = new TypeInfo(schema);
-  const added = { kind: Kind.FIELD, alias: { kind: Kind.NAME, value: TYPE }, name: { kind: Kind.NAME, value: "__typename" } };
+  const added = {
+    kind: Kind.FIELD,
+    alias: { kind: Kind.NAME, value: TYPE },
+    name: { kind: Kind.NAME, value: "__typename" },
+  };
   const document = visit(
     parse(text),
     visitWithTypeInfo(types, {
@@ -152,11 +171,16 @@ function firstNull(data, path) {
 export function check({ document: text, operationName, variables }, answer) {
   const document = parse(text);
   const operation = operationOf(document, operationName);
-  const { variableValues } = getVariableValues(schema, operation.variableDefinitions ?? [], JSON.parse(variables ?? "{}"));
+  const { variableValues } = getVariableValues(
+    schema,
+    operation.variableDefinitions ?? [],
+    JSON.parse(variables ?? "{}"),
+  );
   const root = schema.getRootType(operation.operation);
   const checker = new Checker(document, variableValues);
   assert.ok("data" in answer, `it is refused: ${JSON.stringify(answer.errors)}`);
-  for (const key of Object.keys(answer)) assert.ok(["errors", "data", "extensions"].includes(key), `${key} is in an answer`);
+  for (const key of Object.keys(answer))
+    assert.ok(["errors", "data", "extensions"].includes(key), `${key} is in an answer`);
   if (answer.data !== null) checker.object(root, [operation.selectionSet], answer.data, []);
   if ("errors" in answer) assert.ok(answer.errors.length > 0, "errors are there or left out");
   if (answer.data === null) assert.ok("errors" in answer, "nothing fails without an error");

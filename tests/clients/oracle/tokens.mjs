@@ -2,8 +2,41 @@
 
 import { Lexer, Source, TokenKind } from "graphql";
 
-const GAPS = [" ", " ", " ", "\n", "\r\n", ",", "\t", "  ,\n", "\ufeff", " # a comment { \" \n", ", "];
-const SPARE = ["{", "}", "(", ")", "[", "]", ":", "=", "!", "$", "@", "...", "&", "|", "on", "fragment", "query", "null", "true", "1", "-1", "1.5", '"x"', '""', '"""x"""', '"\\u{1F600}"', '"\\uD83D\\uDE00"', '"\\uD83D"', "$x", "@skip", "name", "#"];
+const GAPS = [" ", " ", " ", "\n", "\r\n", ",", "\t", "  ,\n", "\ufeff", ' # a comment { " \n', ", "];
+const SPARE = [
+  "{",
+  "}",
+  "(",
+  ")",
+  "[",
+  "]",
+  ":",
+  "=",
+  "!",
+  "$",
+  "@",
+  "...",
+  "&",
+  "|",
+  "on",
+  "fragment",
+  "query",
+  "null",
+  "true",
+  "1",
+  "-1",
+  "1.5",
+  '"x"',
+  '""',
+  '"""x"""',
+  '"\\u{1F600}"',
+  '"\\uD83D\\uDE00"',
+  '"\\uD83D"',
+  "$x",
+  "@skip",
+  "name",
+  "#",
+];
 
 function tokens(text) {
   const lexer = new Lexer(new Source(text));
@@ -56,7 +89,23 @@ export function mistaken(dice, request) {
   if (places.length === 0) return null;
   const { holder, key } = dice.of(places);
   dice.of([
-    () => (holder[key] = dice.of([null, 0, 1.5, 2147483648, true, "", "x", "HIGH", "2026-01-31T08:00:00Z", [], [null], {}, { userId: "x" }, { unknown: 1 }])),
+    () =>
+      (holder[key] = dice.of([
+        null,
+        0,
+        1.5,
+        2147483648,
+        true,
+        "",
+        "x",
+        "HIGH",
+        "2026-01-31T08:00:00Z",
+        [],
+        [null],
+        {},
+        { userId: "x" },
+        { unknown: 1 },
+      ])),
     () => (holder[key] = [holder[key]]),
     () => (Array.isArray(holder) ? holder.splice(key, 1) : delete holder[key]),
     () => (Array.isArray(holder) ? holder.push(holder[key]) : (holder.unknown = null)),

@@ -5,7 +5,9 @@ import { graphql } from "relay-runtime";
 export const person = graphql`
   fragment portal_person on User {
     displayName
-    manager { displayName }
+    manager {
+      displayName
+    }
   }
 `;
 
@@ -14,7 +16,12 @@ export const people = graphql`
   @argumentDefinitions(count: { type: "Int", defaultValue: 7 }, cursor: { type: "String" })
   @refetchable(queryName: "portalPeoplePageQuery") {
     users(first: $count, after: $cursor) @connection(key: "portal_users") {
-      edges { node { id ...portal_person } }
+      edges {
+        node {
+          id
+          ...portal_person
+        }
+      }
     }
   }
 `;
@@ -22,13 +29,23 @@ export const people = graphql`
 export const refetched = graphql`
   fragment portal_request on AccessRequest @refetchable(queryName: "portalRequestAgainQuery") {
     state
-    stages { kind status ... on RiskApprovalStage { source } }
+    stages {
+      kind
+      status
+      ... on RiskApprovalStage {
+        source
+      }
+    }
   }
 `;
 
 export const page = graphql`
   query portalPageQuery {
-    viewer { user { ...portal_person } }
+    viewer {
+      user {
+        ...portal_person
+      }
+    }
     ...portal_people
   }
 `;
@@ -36,8 +53,14 @@ export const page = graphql`
 export const submit = graphql`
   mutation portalSubmitMutation($input: SubmitAccessRequestInput!) {
     submitAccessRequest(input: $input) {
-      request { id ...portal_request }
-      userErrors { code field }
+      request {
+        id
+        ...portal_request
+      }
+      userErrors {
+        code
+        field
+      }
     }
   }
 `;
@@ -46,7 +69,15 @@ export const created = graphql`
   subscription portalCreatedSubscription($after: String) {
     pendingRiskApprovalCreated(after: $after) {
       cursor
-      stage { id request { id requestor { ...portal_person } } }
+      stage {
+        id
+        request {
+          id
+          requestor {
+            ...portal_person
+          }
+        }
+      }
     }
   }
 `;

@@ -28,6 +28,9 @@ export class Server {
     const server = new Server();
     const args = ["serve", "--demo", "--listen", "127.0.0.1:0", "--database-url", "sqlite::memory:", ...more];
     server.#child = spawn(program, args, { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+    // Whatever ends the tests ends the server.
+    process.once("exit", () => server.#child.kill("SIGKILL"));
+    process.once("SIGTERM", () => process.exit(143));
     server.#child.stderr.setEncoding("utf8").on("data", (text) => (server.#log += text));
     const lines = createInterface({ input: server.#child.stdout });
     const ended = once(server.#child, "exit").then(([code]) => assert.fail(`it ended with ${code}: ${server.#log}`));
