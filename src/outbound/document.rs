@@ -27,7 +27,8 @@ pub fn choose_cryptography() {
 /// names (`HTTPS_PROXY`, `NO_PROXY`); but what is read in the clear never leaves the machine.
 #[derive(Debug, Clone)]
 pub struct Web {
-    outside: Client,
+    /// Or why there is none: a machine without certificate authorities can still ask itself.
+    outside: Result<Client, String>,
     inside: Client,
 }
 
@@ -35,7 +36,7 @@ impl Web {
     /// A client.
     ///
     /// # Errors
-    /// Where the machine has no certificate authorities to trust.
+    /// Where the operating system does not give what a client needs.
     pub fn new() -> Result<Web, String> {
         choose_cryptography();
         let builder = || {
@@ -43,15 +44,20 @@ impl Web {
             timed.redirect(Policy::none()).user_agent("riskgate")
         };
         let fault = |fault| format!("the HTTP client does not start: {}", told(&fault));
-        let outside = builder().https_only(true).build().map_err(fault)?;
-        Ok(Web { outside, inside: builder().no_proxy().build().map_err(fault)? })
+        let outside = builder().https_only(true).build().map_err(fault);
+        let inside = builder().no_proxy().tls_certs_only([]).build().map_err(fault)?;
+        Ok(Web { outside, inside })
     }
 
     async fn read(&self, url: &str) -> Result<Vec<u8>, FetchFault> {
         if !is_safe(url) {
             return Err(FetchFault::Unsafe);
         }
-        let client = if url.starts_with("https:") { &self.outside } else { &self.inside };
+        let client = match (&self.outside, url.starts_with("https:")) {
+            (_, false) => &self.inside,
+            (Ok(outside), true) => outside,
+            (Err(why), true) => return Err(FetchFault::Unreachable(why.clone())),
+        };
         let request = client.get(url).header("accept", "application/json");
         let mut response = request.send().await.map_err(judged)?;
         if response.status() != StatusCode::OK {

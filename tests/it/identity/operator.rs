@@ -97,6 +97,8 @@ async fn a_provider_by_https_must_show_a_certificate_that_the_machine_trusts() {
     let wrong = String::from_utf8_lossy(&distrusted.stderr).into_owned();
     assert_eq!(distrusted.status.code(), Some(1));
     assert!(wrong.contains("cannot be reached") && wrong.contains("certificate"), "{wrong}");
+    let nothing = check().env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere").output().expect("it runs");
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("No CA certificates"), "{nothing:?}");
     let trusted = check().env("SSL_CERT_FILE", authority.path()).output().expect("the program runs");
     assert!(trusted.status.success(), "{}", String::from_utf8_lossy(&trusted.stderr));
     assert!(String::from_utf8_lossy(&trusted.stdout).contains(&format!("issuer {issuer}: 1 keys can be used\n")));
