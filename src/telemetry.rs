@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// The environment variable that filters the log.
 pub const FILTER_VARIABLE: &str = "RISKGATE_LOG";
 
-const DEFAULT_FILTER: &str = "info,sqlx=warn,sea_orm_migration=warn";
+const DEFAULT_FILTER: &str = "info,sqlx=warn,sqlx::pool::acquire=error,sea_orm_migration=warn";
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -225,6 +225,7 @@ impl Following {
 
     async fn tell(&mut self, news: Result<News, Fault>) -> Step {
         let state = &self.door.state;
+        let _turn = state.services.turn().await;
         let is_fault = news.is_err();
         let cursor = news.as_ref().ok().map(|news| news.cursor().to_owned());
         let session = Session::telling(news, &self.session);
