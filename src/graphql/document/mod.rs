@@ -7,6 +7,7 @@
 
 mod exact;
 mod limit;
+mod list;
 mod plan;
 mod rule;
 mod value;
@@ -14,10 +15,12 @@ mod value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use apollo_compiler::ast::Document as Tree;
+use apollo_compiler::diagnostic::Diagnostic;
 use apollo_compiler::executable::{ExecutableDocument, Operation as Definition, OperationType};
 use apollo_compiler::parser::Parser;
 use apollo_compiler::response::{JsonMap, JsonValue};
-use apollo_compiler::validation::{DiagnosticList, Valid};
+use apollo_compiler::validation::{DiagnosticData, DiagnosticList, Valid};
 use apollo_compiler::{Name, Node, Schema};
 use async_graphql::{Pos, Request, ServerError};
 use lru::LruCache;
@@ -87,6 +90,8 @@ impl Document {
 /// Reads documents for one schema, and keeps those that were good.
 pub struct Documents {
     schema: Valid<Schema>,
+    /// For comparing lists.
+    measuring: Valid<Schema>,
     possible: HashMap<Name, Vec<Name>>,
     limits: Limits,
     trusted: Option<HashMap<Hash, Arc<Document>>>,
@@ -115,10 +120,11 @@ impl Documents {
     pub fn new(sdl: &str, limits: Limits, trusted: Option<Vec<String>>) -> Result<Documents, String> {
         let schema = Schema::parse_and_validate(sdl, "schema.graphql")
             .map_err(|fault| format!("the schema does not hold: {}", first_line(&fault.errors)))?;
+        let measuring = list::measuring(&schema).ok_or("the schema does not hold with an argument more")?;
         let possible = possible_types(&schema);
         let documents = LruCache::unbounded();
         let kept = Mutex::new(Kept { documents, bytes: 0 });
-        let mut front = Documents { schema, possible, limits, trusted: None, kept };
+        let mut front = Documents { schema, measuring, possible, limits, trusted: None, kept };
         if let Some(sources) = trusted {
             let mut known = HashMap::new();
             for source in sources {
@@ -199,28 +205,39 @@ impl Documents {
         if parser.recursion_reached() > RECURSION_LIMIT {
             return Err(Refusal::limit("The document nests too deep.", None));
         }
-        let mut tree = parsed.map_err(|fault| self.told(&fault.errors))?;
+        let mut tree = parsed.map_err(|fault| self.told(fault.errors.iter()))?;
         let mut places = exact::Places::new(source);
         exact::compare(&tree, &tokens, &places)?;
         limit::measure(&tree, &self.limits, &places)?;
         let null_defaults = rule::take_null_defaults(&mut tree);
+        let listed = list::are_to_be_compared(&tree).then(|| tree.clone());
         let checked = match tree.to_executable_validate(&self.schema) {
             Ok(checked) => checked,
             Err(fault) => {
                 if !rule::are_only_of_doubled_roots(&fault.errors) {
-                    return Err(self.told(&fault.errors));
+                    return Err(self.told(fault.errors.iter()));
                 }
                 Valid::assume_valid(fault.partial)
             }
         };
         rule::has_one_root(&checked, &places)?;
+        if let Some(tree) = listed {
+            self.lists_agree(tree)?;
+        }
         places.learn(&checked);
         let hash = Sha256::digest(source.as_bytes()).into();
         Ok(Document { hash, checked, null_defaults, places, bytes: source.len() })
     }
 
-    fn told(&self, faults: &DiagnosticList) -> Refusal {
-        let errors = faults.iter().take(self.limits.errors.max(1)).map(|fault| {
+    /// See [`list`].
+    fn lists_agree(&self, tree: Tree) -> Result<(), Refusal> {
+        let Err(fault) = list::measured(tree).to_executable_validate(&self.measuring) else { return Ok(()) };
+        let refusal = self.told(fault.errors.iter().filter(|fault| list::is_conflict(fault.error)));
+        if refusal.errors.is_empty() { Ok(()) } else { Err(refusal) }
+    }
+
+    fn told<'a>(&self, faults: impl Iterator<Item = Diagnostic<'a, DiagnosticData>>) -> Refusal {
+        let errors = faults.take(self.limits.errors.max(1)).map(|fault| {
             let json = fault.to_json();
             let place = json.locations.first().map(|at| Pos { line: at.line, column: at.column });
             error(json.message, place)
