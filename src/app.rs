@@ -16,7 +16,7 @@ use crate::auth::{Issuer, Verifier, new_key};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::demo;
-use crate::http::{self, Explorer, Person};
+use crate::http::{self, Explorer, Limits, Person, Proxies, Tls, TlsFiles};
 use crate::lifecycle::Shutdown;
 use crate::service::{CursorKey, ImportError, Imported, Services, Sources};
 use crate::store::log::Verdict;
@@ -59,6 +59,12 @@ pub struct Setup {
     pub graphiql: bool,
     /// Origins of web pages that may call.
     pub allowed_origins: Vec<String>,
+    /// Proxies that are believed.
+    pub proxies: Proxies,
+    /// How much the doors take of anybody.
+    pub limits: Limits,
+    /// The door's own certificate; None: no TLS.
+    pub tls: Option<TlsFiles>,
     /// Does the clockwork run by itself? (Tests run it by hand.)
     pub clockwork: bool,
 }
@@ -84,6 +90,8 @@ impl App {
             .await
             .map_err(|error| format!("listen: {} cannot be used: {error}", setup.listen))?;
         let address = listener.local_addr().map_err(|error| format!("listen: {error}"))?;
+        let metrics = Arc::new(Metrics::default());
+        let tls = setup.tls.map(|files| Tls::open(files, Arc::clone(&metrics), shutdown.clone())).transpose()?;
         let lock = setup.target.file.as_deref().map(lock_for_serving).transpose()?;
         let deployment = prepare(&setup.target, &setup.clock, Some((setup.builtin_issuer, setup.demo))).await?;
         let services = Arc::new(services(&setup.target, &setup.clock, &deployment, setup.sources).await?);
@@ -99,12 +107,14 @@ impl App {
             services: services.clone(),
             verifier: Arc::new(Verifier::new(issuing()?)),
             clock: setup.clock,
-            metrics: Arc::new(Metrics::default()),
+            metrics: Arc::clone(&metrics),
             explorer: setup.graphiql.then_some(Explorer { people }),
             allowed_origins: setup.allowed_origins,
+            proxies: setup.proxies,
+            limits: setup.limits,
         };
         let loops = worker::start(&services, setup.clockwork, &shutdown);
-        let door = tokio::spawn(http::serve(listener, state, shutdown.clone()));
+        let door = tokio::spawn(http::serve(listener, state, tls, shutdown.clone()));
         Ok(App { address, services, issuer, shutdown, door, loops, _lock: lock })
     }
 
@@ -138,6 +148,9 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         demo: options.demo,
         graphiql: config.web.graphiql.unwrap_or(options.demo),
         allowed_origins: config.web.allowed_origins,
+        proxies: Proxies::default(),
+        limits: Limits::default(),
+        tls: None,
         clockwork: true,
     };
     let (graphiql, database) = (setup.graphiql, setup.target.shown());

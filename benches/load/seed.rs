@@ -13,6 +13,7 @@ use riskgate::app::{App, ImportOptions, Setup};
 use riskgate::clock::Clock;
 use riskgate::domain::control::Update;
 use riskgate::domain::permission::Actor;
+use riskgate::http::{Limits, Proxies};
 use riskgate::lifecycle::Shutdown;
 use riskgate::service::{CreateCatalog, CreatePackage, CreatePolicy, Picture, Services, Submit};
 use serde_json::json;
@@ -77,6 +78,9 @@ pub async fn seed(place: &Place, requests: usize) -> Result<(App, World), Failur
         demo: false,
         graphiql: false,
         allowed_origins: Vec::new(),
+        proxies: Proxies::default(),
+        limits: Limits::default(),
+        tls: None,
         clockwork: false,
     };
     let app = App::start(setup, Shutdown::new()).await?;

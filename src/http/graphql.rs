@@ -4,7 +4,6 @@
 //! Nothing of a body is read for somebody who is nobody.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
 use axum::body::{Body, Bytes};
@@ -25,9 +24,6 @@ use super::operation::{self, Call, Operation};
 use super::{BODY_LIMIT, Door, cors, sse, ws};
 use crate::auth::{self, Claims, Denied};
 use crate::graphql::Session;
-
-/// For a body to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a request is not an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +111,19 @@ pub(super) async fn handle(State(door): State<Arc<Door>>, request: Request) -> R
     response
 }
 
+/// There is nothing at this path.
+pub(super) async fn nowhere(State(door): State<Arc<Door>>) -> Response {
+    let answer =
+        Answer::refused("BAD_USER_INPUT", "There is nothing here; the API is at /graphql.", &door.state.metrics);
+    respond(StatusCode::NOT_FOUND, Form::Json, &answer)
+}
+
+/// There is something at this path, but not for this method. (`Allow` is added by the router.)
+pub(super) async fn wrong_method(State(door): State<Arc<Door>>) -> Response {
+    let answer = Answer::refused("BAD_USER_INPUT", "This method is not served here.", &door.state.metrics);
+    respond(StatusCode::METHOD_NOT_ALLOWED, Form::Json, &answer)
+}
+
 fn is_upgrade(parts: &Parts) -> bool {
     let names = |header, word: &str| {
         let lines = parts.headers.get_all(header).iter().filter_map(|line| line.to_str().ok());
@@ -147,7 +156,7 @@ async fn call(door: &Arc<Door>, parts: Parts, body: Body) -> Response {
 async fn run(door: &Arc<Door>, parts: Parts, body: Body, accepted: Accepted) -> Result<Response, Refusal> {
     let (session, claims) = admit(door, &parts.headers).await?;
     let is_get = parts.method == Method::GET;
-    let call = if is_get { from_query(&parts)? } else { from_body(&parts.headers, body).await? };
+    let call = if is_get { from_query(&parts)? } else { from_body(door, &parts.headers, body).await? };
     if call.is_empty() {
         return Err(Refusal::NoQuery);
     }
@@ -213,7 +222,7 @@ fn from_query(parts: &Parts) -> Result<Call, Refusal> {
     })
 }
 
-async fn from_body(headers: &HeaderMap, body: Body) -> Result<Call, Refusal> {
+async fn from_body(door: &Door, headers: &HeaderMap, body: Body) -> Result<Call, Refusal> {
     if !is_json(headers) {
         return Err(Refusal::ContentType);
     }
@@ -224,7 +233,7 @@ async fn from_body(headers: &HeaderMap, body: Body) -> Result<Call, Refusal> {
     if length.is_some_and(|length| length > BODY_LIMIT as u64) {
         return Err(Refusal::TooLarge);
     }
-    let bytes = tokio::time::timeout(BODY_PATIENCE, gather(body)).await.map_err(|_| Refusal::TooSlow)??;
+    let bytes = tokio::time::timeout(door.state.limits.body, gather(body)).await.map_err(|_| Refusal::TooSlow)??;
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
         // serde would also take the members of an object from an array.
         Some(b'[') => Err(Refusal::Batch),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use entity::Timestamp;
 use riskgate::app::{App, Setup};
 use riskgate::clock::Clock;
+use riskgate::http::{Limits, Proxies};
 use riskgate::lifecycle::Shutdown;
 use riskgate::store::Target;
 use sea_orm::{ConnectionTrait, Database as Orm, DatabaseConnection};
@@ -200,6 +201,9 @@ async fn fill(url: &str, demo: bool) {
         demo,
         graphiql: false,
         allowed_origins: Vec::new(),
+        proxies: Proxies::default(),
+        limits: Limits::default(),
+        tls: None,
         clockwork: false,
     };
     App::start(setup, shutdown).await.expect("the template is filled").stop().await;

@@ -8,6 +8,7 @@ use entity::Seconds;
 use riskgate::app::{App, Setup};
 use riskgate::clock::Clock;
 use riskgate::demo;
+use riskgate::http::{Limits, Proxies};
 use riskgate::lifecycle::Shutdown;
 use riskgate::store::Target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -175,6 +176,9 @@ impl Wired {
             demo: true,
             graphiql: false,
             allowed_origins: Vec::new(),
+            proxies: Proxies::default(),
+            limits: Limits::default(),
+            tls: None,
             clockwork: false,
         };
         let app = App::start(setup, Shutdown::new()).await.expect("the server starts");

@@ -4,6 +4,7 @@ use entity::{Seconds, Timestamp, UserId};
 use riskgate::app::{App, Setup};
 use riskgate::clock::Clock;
 use riskgate::demo;
+use riskgate::http::{Limits, Proxies, TlsFiles};
 use riskgate::lifecycle::Shutdown;
 use riskgate::service::{Services, Sources};
 use riskgate::store::log::Verdict;
@@ -21,11 +22,27 @@ pub struct Options {
     pub sources: Option<fn() -> Sources>,
     /// How many pages an embedded database may grow by.
     pub spare_pages: Option<u32>,
+    /// Origins of web pages that may call.
+    pub allowed_origins: Vec<String>,
+    /// Proxies that are believed.
+    pub proxies: Proxies,
+    /// How much the doors take.
+    pub limits: Limits,
+    /// The door's own certificate.
+    pub tls: Option<TlsFiles>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { demo: true, sources: None, spare_pages: None }
+        Options {
+            demo: true,
+            sources: None,
+            spare_pages: None,
+            allowed_origins: Vec::new(),
+            proxies: Proxies::default(),
+            limits: Limits::default(),
+            tls: None,
+        }
     }
 }
 
@@ -60,7 +77,10 @@ impl World {
             builtin_issuer: true,
             demo: self.options.demo,
             graphiql: false,
-            allowed_origins: Vec::new(),
+            allowed_origins: self.options.allowed_origins.clone(),
+            proxies: self.options.proxies.clone(),
+            limits: self.options.limits.clone(),
+            tls: self.options.tls.clone(),
             clockwork: false,
         };
         App::start(setup, Shutdown::new()).await.expect("the server starts")
