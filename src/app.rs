@@ -14,9 +14,9 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::auth::{Issuer, Verifier, new_key};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::demo;
-use crate::http::{self, Explorer, Limits, Person, Proxies, Tls, TlsFiles};
+use crate::http::{self, Explorer, ForwardedHeader, Limits, Person, Proxies, Tls, TlsFiles};
 use crate::lifecycle::Shutdown;
 use crate::service::{CursorKey, ImportError, Imported, Services, Sources};
 use crate::store::log::Verdict;
@@ -139,6 +139,14 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         ));
     }
     let shutdown = Shutdown::on_signals().map_err(|error| format!("signals cannot be handled: {error}"))?;
+    let mut limits = Limits::default();
+    for (name, value) in &config.limits {
+        limits.set(name, *value);
+    }
+    let forwarded_header = match config.web.is_forwarded_standard {
+        true => ForwardedHeader::Forwarded,
+        false => ForwardedHeader::XForwardedFor,
+    };
     let setup = Setup {
         target: target(&config)?,
         listen: config.listen,
@@ -148,16 +156,18 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         demo: options.demo,
         graphiql: config.web.graphiql.unwrap_or(options.demo),
         allowed_origins: config.web.allowed_origins,
-        proxies: Proxies::default(),
-        limits: Limits::default(),
-        tls: None,
+        proxies: Proxies { networks: config.web.trusted_proxies, header: forwarded_header },
+        limits,
+        tls: tls(config.tls.as_ref()),
         clockwork: true,
     };
+    let scheme = if setup.tls.is_some() { "https" } else { "http" };
     let (graphiql, database) = (setup.graphiql, setup.target.shown());
     let app = App::start(setup, shutdown.clone()).await?;
+    let base = format!("{scheme}://{}", app.address);
     match (&app.issuer, options.demo) {
-        (Some(issuer), true) => say(&demo::greeting(app.address, &database, issuer, &Clock::system(), graphiql))?,
-        _ => say(&format!("riskgate serves http://{}/graphql from {database}\n", app.address))?,
+        (Some(issuer), true) => say(&demo::greeting(&base, &database, issuer, &Clock::system(), graphiql))?,
+        _ => say(&format!("riskgate serves {base}/graphql from {database}\n"))?,
     }
     shutdown.requested().await;
     if !app.stop().await {
@@ -238,6 +248,10 @@ pub async fn audit_verify(config: Config) -> Result<(), String> {
 pub async fn check(config: Config) -> Result<(), String> {
     let target = target(&config)?;
     say("configuration: good\n")?;
+    if let Some(files) = tls(config.tls.as_ref()) {
+        http::check_tls(&files)?;
+        say("certificate: good\n")?;
+    }
     must_be_current(&target).await?;
     let store = Store::open(&target, Clock::system(), 1).await.map_err(|error| error.to_string())?;
     let head = store.head().await.map_err(|error| error.to_string())?;
@@ -262,6 +276,11 @@ fn say(text: &str) -> Result<(), String> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
         _ => Ok(()),
     }
+}
+
+fn tls(config: Option<&config::Tls>) -> Option<TlsFiles> {
+    let files = |tls: &config::Tls| TlsFiles { certificate: tls.certificate.clone(), private_key: tls.private_key.clone() };
+    config.map(files)
 }
 
 fn target(config: &Config) -> Result<Target, String> {

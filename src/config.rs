@@ -6,8 +6,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+
+mod keys;
+
+use ipnet::IpNet;
+pub use keys::{KEYS, Key, Kind};
 
 use crate::telemetry::{FILTER_VARIABLE, LogFormat};
 
@@ -16,112 +21,6 @@ pub const PREFIX: &str = "RISKGATE_";
 
 /// The variable that names the file.
 pub const FILE_VARIABLE: &str = "RISKGATE_CONFIG";
-
-/// What a value must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A text.
-    Text,
-    /// A text that may hold a secret: never quoted in an error.
-    SecretText,
-    /// An IP address and a port.
-    Address,
-    /// `true` or `false`.
-    Flag,
-    /// One of these words.
-    Word(&'static [&'static str]),
-    /// Texts; in a variable separated by commas.
-    List,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Kind::Text | Kind::SecretText => f.write_str("a text"),
-            Kind::Address => f.write_str("an IP address and a port"),
-            Kind::Flag => f.write_str("true or false"),
-            Kind::Word(words) => f.write_str(&words.join(" or ")),
-            Kind::List => f.write_str("a list of texts"),
-        }
-    }
-}
-
-/// One key, as `docs/configuration.md` shows it.
-#[derive(Debug)]
-pub struct Key {
-    /// Its name in the file, sections with dots.
-    pub name: &'static str,
-    /// Its variable.
-    pub env: &'static str,
-    /// Its option, for those that have one.
-    pub option: Option<&'static str>,
-    /// What it must be.
-    pub kind: Kind,
-    /// What holds where it is not given.
-    pub default: &'static str,
-    /// What it does.
-    pub meaning: &'static str,
-}
-
-/// Every key there is.
-pub static KEYS: [Key; 7] = [
-    Key {
-        name: "listen",
-        env: "RISKGATE_LISTEN",
-        option: Some("--listen"),
-        kind: Kind::Address,
-        default: "127.0.0.1:8080",
-        meaning: "Where the server listens.",
-    },
-    Key {
-        name: "database_url",
-        env: "RISKGATE_DATABASE_URL",
-        option: Some("--database-url"),
-        kind: Kind::SecretText,
-        default: "sqlite://riskgate.db",
-        meaning: "The database: `sqlite://FILE`, `sqlite::memory:` (a temporary file) or `postgres://…`.",
-    },
-    Key {
-        name: "database_url_file",
-        env: "RISKGATE_DATABASE_URL_FILE",
-        option: None,
-        kind: Kind::Text,
-        default: "none",
-        meaning: "A file that holds the database URL, instead of `database_url`.",
-    },
-    Key {
-        name: "log_format",
-        env: "RISKGATE_LOG_FORMAT",
-        option: Some("--log-format"),
-        kind: Kind::Word(&["text", "json"]),
-        default: "text",
-        meaning: "How the log on stderr is written.",
-    },
-    Key {
-        name: "builtin_issuer",
-        env: "RISKGATE_BUILTIN_ISSUER",
-        option: Some("--builtin-issuer"),
-        kind: Kind::Flag,
-        default: "false; true in demo mode",
-        meaning: "Whether `riskgate token` issues tokens and the server trusts them.",
-    },
-    Key {
-        name: "web.graphiql",
-        env: "RISKGATE_WEB__GRAPHIQL",
-        option: None,
-        kind: Kind::Flag,
-        default: "false; true in demo mode",
-        meaning: "Whether `/` shows GraphiQL.",
-    },
-    Key {
-        name: "web.allowed_origins",
-        env: "RISKGATE_WEB__ALLOWED_ORIGINS",
-        option: None,
-        kind: Kind::List,
-        default: "none",
-        meaning: "Origins of web pages that may call the API: CORS and WebSocket.",
-    },
-];
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,6 +35,10 @@ pub struct Config {
     pub builtin_issuer: Option<bool>,
     /// The doors.
     pub web: Web,
+    /// The door's own certificate.
+    pub tls: Option<Tls>,
+    /// The limits that are not the defaults, by the name of their key within the section.
+    pub limits: BTreeMap<&'static str, u64>,
 }
 
 /// What the section `web` says.
@@ -145,6 +48,19 @@ pub struct Web {
     pub graphiql: Option<bool>,
     /// The origins that may call, each as browsers send it: `https://portal.example.com`.
     pub allowed_origins: Vec<String>,
+    /// The proxies whose forwarded header is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Do they write `Forwarded`, rather than `X-Forwarded-For`?
+    pub is_forwarded_standard: bool,
+}
+
+/// What the section `tls` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The file of the certificate.
+    pub certificate: PathBuf,
+    /// The file of its private key.
+    pub private_key: PathBuf,
 }
 
 /// A database URL, which may hold a password: not printed by `Debug`.
@@ -206,6 +122,15 @@ impl Setting {
             }
             _ => Err(self.mismatch()),
         }
+    }
+
+    fn number(&self) -> Result<u64, String> {
+        let number = match &self.value {
+            toml::Value::Integer(number) => u64::try_from(*number).ok(),
+            toml::Value::String(text) if !matches!(self.origin, Origin::File(_)) => text.parse().ok(),
+            _ => None,
+        };
+        number.filter(|number| *number > 0).ok_or_else(|| self.mismatch())
     }
 
     fn list(&self) -> Result<Vec<String>, String> {
@@ -299,7 +224,11 @@ impl Settings {
             web: Web {
                 graphiql: self.get("web.graphiql").map(Setting::flag).transpose()?,
                 allowed_origins: self.allowed_origins()?,
+                trusted_proxies: self.trusted_proxies()?,
+                is_forwarded_standard: self.is_forwarded_standard()?,
             },
+            tls: self.tls()?,
+            limits: self.limits()?,
         })
     }
 
@@ -332,6 +261,41 @@ impl Settings {
             }
         }
         Ok(origins)
+    }
+
+    fn trusted_proxies(&self) -> Result<Vec<IpNet>, String> {
+        let Some(setting) = self.get("web.trusted_proxies") else { return Ok(Vec::new()) };
+        let read = |text: &String| {
+            let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+            network.map_err(|_| setting.fault(format!("{text:?} is no address or network, such as 10.0.0.0/8")))
+        };
+        setting.list()?.iter().map(read).collect()
+    }
+
+    fn is_forwarded_standard(&self) -> Result<bool, String> {
+        let Some(setting) = self.get("web.forwarded_header") else { return Ok(false) };
+        match setting.text()? {
+            "x-forwarded-for" => Ok(false),
+            "forwarded" => Ok(true),
+            _ => Err(setting.mismatch()),
+        }
+    }
+
+    fn tls(&self) -> Result<Option<Tls>, String> {
+        match (self.get("tls.certificate_file"), self.get("tls.private_key_file")) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(private_key)) => Ok(Some(Tls {
+                certificate: certificate.text()?.into(),
+                private_key: private_key.text()?.into(),
+            })),
+            (Some(given), None) => Err(given.fault("tls.private_key_file is missing")),
+            (None, Some(given)) => Err(given.fault("tls.certificate_file is missing")),
+        }
+    }
+
+    fn limits(&self) -> Result<BTreeMap<&'static str, u64>, String> {
+        let given = self.0.iter().filter_map(|(name, setting)| Some((name.strip_prefix("limits.")?, setting)));
+        given.map(|(name, setting)| Ok((name, setting.number()?))).collect()
     }
 }
 
@@ -495,6 +459,32 @@ mod tests {
         let over =
             with(&both.replace("database_url =", "#"), &[("RISKGATE_DATABASE_URL", "sqlite://b.db")], &[]).unwrap();
         assert_eq!(over.database_url.0, "sqlite://b.db", "the environment wins over the file");
+    }
+
+    #[test]
+    fn the_doors_are_configured() {
+        let text = "[web]\ntrusted_proxies = ['10.0.0.0/8', '::1']\nforwarded_header = 'forwarded'
+            [tls]\ncertificate_file = 'a.pem'\nprivate_key_file = 'b.pem'\n[limits]\nconnections = 7";
+        let config = with(text, &[("RISKGATE_LIMITS__COST_BURST", "8")], &[]).unwrap();
+        assert_eq!(config.web.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
+        assert!(config.web.is_forwarded_standard);
+        assert_eq!(config.tls, Some(Tls { certificate: "a.pem".into(), private_key: "b.pem".into() }));
+        assert_eq!(config.limits, [("connections", 7), ("cost_burst", 8)].into());
+
+        assert_eq!(
+            fault("[tls]\ncertificate_file = 'a'", &[], &[]),
+            "FILE: tls.certificate_file: tls.private_key_file is missing"
+        );
+        assert_eq!(
+            fault("[web]\ntrusted_proxies = ['proxy']", &[], &[]),
+            "FILE: web.trusted_proxies: \"proxy\" is no address or network, such as 10.0.0.0/8"
+        );
+        for value in ["0", "-1", "x", "1.5"] {
+            let fault = fault("", &[("RISKGATE_LIMITS__CONNECTIONS", value)], &[]);
+            assert!(fault.contains("must be a whole number above zero"), "{fault}");
+        }
+        assert!(fault("[limits]\nconnections = '7'", &[], &[]).contains("must be a whole number"));
+        assert!(fault("[limits]\nconections = 7", &[], &[]).ends_with("the nearest is limits.connections"));
     }
 
     #[test]

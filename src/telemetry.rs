@@ -128,6 +128,8 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Connections cut, by reason: see [`CUTS`].
     pub cuts: [Counter; CUTS.len()],
+    /// Requests and WebSockets that did not say who they are, or were not who they said.
+    pub failed_authentications: Counter,
     /// Times that a changed certificate could not be used.
     pub certificate_faults: Counter,
     /// GraphQL operations begun, over every transport.
@@ -187,6 +189,11 @@ impl Metrics {
         for (reason, counter) in CUTS.iter().zip(&self.cuts) {
             text.sample(&format!("riskgate_connections_cut_total{{reason=\"{reason}\"}}"), counter.get());
         }
+        text.counter(
+            "riskgate_failed_authentications_total",
+            "Requests and WebSockets without a good token.",
+            &self.failed_authentications,
+        );
         text.counter(
             "riskgate_certificate_faults_total",
             "Times that a changed certificate could not be used.",

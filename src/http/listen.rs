@@ -82,7 +82,7 @@ struct House {
 /// with 1001.
 pub async fn serve(listener: TcpListener, state: State, tls: Option<Tls>, shutdown: Shutdown) {
     let crowd = Crowd::new(&state.limits, Arc::clone(&state.metrics));
-    let door = Arc::new(Door { state, shutdown: shutdown.clone() });
+    let door = Arc::new(Door::new(state, shutdown.clone()));
     let router = super::routes(Arc::clone(&door));
     let house = Arc::new(House { door, router, crowd, tls, told: Arc::new(Semaphore::new(TOLD)) });
     {

@@ -16,11 +16,14 @@ mod health;
 mod limits;
 mod listen;
 mod operation;
+mod rate;
+mod share;
 mod sse;
 mod tls;
 mod wire;
 mod ws;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,12 +33,15 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{any, get};
-use entity::Timestamp;
+use entity::{Timestamp, UserId};
+use rate::Rates;
+use share::Shares;
 
 pub use client::{ForwardedHeader, Proxies};
 pub use explorer::{Explorer, Person};
 pub use limits::Limits;
 pub use listen::serve;
+pub use rate::Rate;
 pub use tls::{Tls, TlsFiles, check as check_tls};
 
 use crate::auth::Verifier;
@@ -43,9 +49,6 @@ use crate::clock::Clock;
 use crate::lifecycle::Shutdown;
 use crate::service::Services;
 use crate::telemetry::Metrics;
-
-/// The largest request body and the largest WebSocket message, in bytes.
-const BODY_LIMIT: usize = 256 * 1024;
 
 /// How often a clock that is moved by hand is asked: it wakes nobody.
 const MANUAL_CLOCK_STEP: Duration = Duration::from_millis(20);
@@ -75,10 +78,39 @@ pub struct State {
     pub limits: Limits,
 }
 
-/// The state, and the wish to stop.
+/// The state, the wish to stop, and who holds how much.
 struct Door {
     state: State,
     shutdown: Shutdown,
+    rates: Rates,
+    streams: Arc<Shares<UserId>>,
+    bodies: Arc<Shares<UserId>>,
+}
+
+/// Bodies that are still arriving: what those of one user, and all together, may hold, in bytes. Small ones are not counted.
+const BODIES_PER_USER: usize = 4 * 1024 * 1024;
+const BODIES: usize = 32 * 1024 * 1024;
+
+impl Door {
+    fn new(state: State, shutdown: Shutdown) -> Door {
+        let limits = &state.limits;
+        Door {
+            rates: Rates::new(limits),
+            streams: Shares::new(limits.streams_per_user, usize::MAX),
+            bodies: Shares::new(BODIES_PER_USER.max(limits.message_bytes), BODIES.max(limits.message_bytes)),
+            state,
+            shutdown,
+        }
+    }
+
+    /// Somebody at this address is not who they say.
+    ///
+    /// # Errors
+    /// There were too many such: how long to wait.
+    fn fail(&self, client: IpAddr) -> Result<(), Duration> {
+        self.state.metrics.failed_authentications.add_one();
+        self.rates.fail(client, self.state.clock.now())
+    }
 }
 
 /// Every route.

@@ -9,12 +9,14 @@ use axum::body::{Body, Bytes};
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use entity::UserId;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 
 use super::accept::Form;
 use super::answer::Answer;
 use super::operation::{self, Operation, Step};
+use super::share::Share;
 use super::{Door, until};
 use crate::auth::Claims;
 use crate::graphql::Session;
@@ -34,7 +36,13 @@ pub(super) fn refuse(answer: Answer) -> Response {
 
 /// The response that carries an operation until it ends, the token ends, or the process does. In the last case no `complete` is sent: the
 /// operation is not over, and the client connects again.
-pub(super) async fn stream(door: Arc<Door>, operation: Operation, session: Session, claims: Claims) -> Response {
+pub(super) async fn stream(
+    door: Arc<Door>,
+    operation: Operation,
+    session: Session,
+    claims: Claims,
+    share: Share<UserId>,
+) -> Response {
     let feed = Feed {
         steps: operation::start(Arc::clone(&door), operation, session).await,
         stop: Box::pin({
@@ -46,6 +54,7 @@ pub(super) async fn stream(door: Arc<Door>, operation: Operation, session: Sessi
             async move { until(&clock, claims.expires_at).await }
         }),
         has_ended: false,
+        _share: share,
         door,
     };
     let opening = stream::once(async { Bytes::from_static(COMMENT) });
@@ -76,6 +85,7 @@ struct Feed {
     stop: Pin<Box<dyn Future<Output = ()> + Send>>,
     expiry: Pin<Box<dyn Future<Output = ()> + Send>>,
     has_ended: bool,
+    _share: Share<UserId>,
 }
 
 impl Feed {

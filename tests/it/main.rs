@@ -24,3 +24,4 @@ mod route;
 mod stream;
 mod support;
 mod visibility;
+mod wire;

@@ -9,6 +9,7 @@ mod load;
 mod person;
 pub mod process;
 pub mod proxy;
+mod raw;
 mod socket;
 mod world;
 
@@ -18,7 +19,8 @@ pub use events::Events;
 pub use invariants::Snapshot;
 pub use load::Load;
 pub use person::{Answer, Person};
-pub use socket::{Message, Subscription};
+pub use raw::{Raw, RawAnswer};
+pub use socket::{Message, Socket, Subscription};
 pub use world::{Options, World};
 
 /// Does a server say that it can serve? 503 says that it cannot.

@@ -1,0 +1,232 @@
+//! The table of keys.
+
+use std::fmt;
+
+/// What a value must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A text.
+    Text,
+    /// A text that may hold a secret: never quoted in an error.
+    SecretText,
+    /// An IP address and a port.
+    Address,
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Texts; in a variable separated by commas.
+    List,
+    /// A whole number above zero.
+    Number,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::Text | Kind::SecretText => f.write_str("a text"),
+            Kind::Address => f.write_str("an IP address and a port"),
+            Kind::Flag => f.write_str("true or false"),
+            Kind::Word(words) => f.write_str(&words.join(" or ")),
+            Kind::List => f.write_str("a list of texts"),
+            Kind::Number => f.write_str("a whole number above zero"),
+        }
+    }
+}
+
+/// One key, as `docs/configuration.md` shows it.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name in the file, sections with dots.
+    pub name: &'static str,
+    /// Its variable.
+    pub env: &'static str,
+    /// Its option, for those that have one.
+    pub option: Option<&'static str>,
+    /// What it must be.
+    pub kind: Kind,
+    /// What holds where it is not given.
+    pub default: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+/// Every key there is.
+pub static KEYS: [Key; 22] = [
+    Key {
+        name: "listen",
+        env: "RISKGATE_LISTEN",
+        option: Some("--listen"),
+        kind: Kind::Address,
+        default: "127.0.0.1:8080",
+        meaning: "Where the server listens.",
+    },
+    Key {
+        name: "database_url",
+        env: "RISKGATE_DATABASE_URL",
+        option: Some("--database-url"),
+        kind: Kind::SecretText,
+        default: "sqlite://riskgate.db",
+        meaning: "The database: `sqlite://FILE`, `sqlite::memory:` (a temporary file) or `postgres://…`.",
+    },
+    Key {
+        name: "database_url_file",
+        env: "RISKGATE_DATABASE_URL_FILE",
+        option: None,
+        kind: Kind::Text,
+        default: "none",
+        meaning: "A file that holds the database URL, instead of `database_url`.",
+    },
+    Key {
+        name: "log_format",
+        env: "RISKGATE_LOG_FORMAT",
+        option: Some("--log-format"),
+        kind: Kind::Word(&["text", "json"]),
+        default: "text",
+        meaning: "How the log on stderr is written.",
+    },
+    Key {
+        name: "builtin_issuer",
+        env: "RISKGATE_BUILTIN_ISSUER",
+        option: Some("--builtin-issuer"),
+        kind: Kind::Flag,
+        default: "false; true in demo mode",
+        meaning: "Whether `riskgate token` issues tokens and the server trusts them.",
+    },
+    Key {
+        name: "web.graphiql",
+        env: "RISKGATE_WEB__GRAPHIQL",
+        option: None,
+        kind: Kind::Flag,
+        default: "false; true in demo mode",
+        meaning: "Whether `/` shows GraphiQL.",
+    },
+    Key {
+        name: "web.allowed_origins",
+        env: "RISKGATE_WEB__ALLOWED_ORIGINS",
+        option: None,
+        kind: Kind::List,
+        default: "none",
+        meaning: "Origins of web pages that may call the API: CORS and WebSocket.",
+    },
+    Key {
+        name: "web.trusted_proxies",
+        env: "RISKGATE_WEB__TRUSTED_PROXIES",
+        option: None,
+        kind: Kind::List,
+        default: "none",
+        meaning: "Addresses and networks of proxies whose forwarded header is believed.",
+    },
+    Key {
+        name: "web.forwarded_header",
+        env: "RISKGATE_WEB__FORWARDED_HEADER",
+        option: None,
+        kind: Kind::Word(&["x-forwarded-for", "forwarded"]),
+        default: "x-forwarded-for",
+        meaning: "The header that the trusted proxies write; the other one is ignored.",
+    },
+    Key {
+        name: "tls.certificate_file",
+        env: "RISKGATE_TLS__CERTIFICATE_FILE",
+        option: None,
+        kind: Kind::Text,
+        default: "none",
+        meaning: "The certificate and those between it and the root, as PEM: with it the server speaks TLS itself. Read again when it changes.",
+    },
+    Key {
+        name: "tls.private_key_file",
+        env: "RISKGATE_TLS__PRIVATE_KEY_FILE",
+        option: None,
+        kind: Kind::Text,
+        default: "none",
+        meaning: "Its private key, as PEM.",
+    },
+    Key {
+        name: "limits.connections",
+        env: "RISKGATE_LIMITS__CONNECTIONS",
+        option: None,
+        kind: Kind::Number,
+        default: "16384",
+        meaning: "Connections at a time; a request that shares its connection counts as one.",
+    },
+    Key {
+        name: "limits.connections_per_address",
+        env: "RISKGATE_LIMITS__CONNECTIONS_PER_ADDRESS",
+        option: None,
+        kind: Kind::Number,
+        default: "2048",
+        meaning: "Of those from one address (of IPv6: from one /64), trusted proxies excepted.",
+    },
+    Key {
+        name: "limits.streams_per_user",
+        env: "RISKGATE_LIMITS__STREAMS_PER_USER",
+        option: None,
+        kind: Kind::Number,
+        default: "100",
+        meaning: "WebSockets and event streams of one user at a time.",
+    },
+    Key {
+        name: "limits.operations_per_socket",
+        env: "RISKGATE_LIMITS__OPERATIONS_PER_SOCKET",
+        option: None,
+        kind: Kind::Number,
+        default: "100",
+        meaning: "Operations that one WebSocket runs at a time.",
+    },
+    Key {
+        name: "limits.message_bytes",
+        env: "RISKGATE_LIMITS__MESSAGE_BYTES",
+        option: None,
+        kind: Kind::Number,
+        default: "262144",
+        meaning: "The largest body of a request, and the largest message of a WebSocket.",
+    },
+    Key {
+        name: "limits.cost_burst",
+        env: "RISKGATE_LIMITS__COST_BURST",
+        option: None,
+        kind: Kind::Number,
+        default: "1000000",
+        meaning: "What the operations of one user may cost at once: values in their answers.",
+    },
+    Key {
+        name: "limits.cost_per_minute",
+        env: "RISKGATE_LIMITS__COST_PER_MINUTE",
+        option: None,
+        kind: Kind::Number,
+        default: "3000000",
+        meaning: "What of that comes back each minute.",
+    },
+    Key {
+        name: "limits.decisions_burst",
+        env: "RISKGATE_LIMITS__DECISIONS_BURST",
+        option: None,
+        kind: Kind::Number,
+        default: "1000",
+        meaning: "Fields of one user that decide, at once.",
+    },
+    Key {
+        name: "limits.decisions_per_minute",
+        env: "RISKGATE_LIMITS__DECISIONS_PER_MINUTE",
+        option: None,
+        kind: Kind::Number,
+        default: "3000",
+        meaning: "What of that comes back each minute.",
+    },
+    Key {
+        name: "limits.failures_burst",
+        env: "RISKGATE_LIMITS__FAILURES_BURST",
+        option: None,
+        kind: Kind::Number,
+        default: "1000",
+        meaning: "Failed authentications from one address (of IPv6: from one /64), at once.",
+    },
+    Key {
+        name: "limits.failures_per_minute",
+        env: "RISKGATE_LIMITS__FAILURES_PER_MINUTE",
+        option: None,
+        kind: Kind::Number,
+        default: "600",
+        meaning: "What of that comes back each minute.",
+    },
+];

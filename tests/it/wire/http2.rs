@@ -1,0 +1,235 @@
+//! HTTP/2, by those who know that it is spoken here.
+
+use std::time::Duration;
+
+use h2::client::SendRequest;
+use hyper::body::Bytes;
+use hyper::http::{Method, Request, StatusCode};
+use riskgate::http::Limits;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use super::{answered, cut, is_served, metric, world};
+use crate::support::{Person, Raw, World};
+
+type Client = SendRequest<Bytes>;
+
+async fn connect<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> Client {
+    let (client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    client.ready().await.expect("it is ready")
+}
+
+async fn client(world: &World) -> Client {
+    connect(TcpStream::connect(world.app().address).await.expect("the server listens")).await
+}
+
+fn head(person: &Person) -> Request<()> {
+    Request::builder()
+        .method(Method::POST)
+        .uri("http://localhost/graphql")
+        .header("authorization", format!("Bearer {}", person.token))
+        .header("content-type", "application/json")
+        .body(())
+        .expect("a request")
+}
+
+/// One question, and its answer.
+pub async fn asks<S>(stream: S, person: &Person, query: &str) -> (u16, Value)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut client = connect(stream).await;
+    ask(&mut client, person, query).await.expect("an answer")
+}
+
+async fn ask(client: &mut Client, person: &Person, query: &str) -> Result<(u16, Value), h2::Error> {
+    let (response, mut body) = client.send_request(head(person), false)?;
+    body.send_data(json!({ "query": query }).to_string().into(), true)?;
+    let response = response.await?;
+    let status = response.status().as_u16();
+    let mut body = response.into_body();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.data().await {
+        let chunk = chunk?;
+        bytes.extend_from_slice(&chunk);
+        body.flow_control().release_capacity(chunk.len())?;
+    }
+    Ok((status, serde_json::from_slice(&bytes).expect("JSON")))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_questions_share_a_connection() {
+    let world = world(Limits::default()).await;
+    let alice = world.person("alice");
+    let mut client = client(&world).await;
+    for _ in 0..3 {
+        let (status, body) = ask(&mut client, &alice, "{ viewer { user { displayName } } }").await.expect("an answer");
+        assert_eq!((status, &body["data"]["viewer"]["user"]["displayName"]), (200, &json!("Alice Archer")));
+    }
+    let (status, body) = ask(&mut client, &alice, "{ nonsense").await.expect("an answer");
+    assert!(status == 200 && body["errors"].is_array());
+    assert_eq!(metric(&world, "riskgate_connections").await, 2, "this one, and the one that asks");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_stream_beside_questions_and_end_with_the_server() {
+    let mut world = world(Limits::default()).await;
+    let sam = world.person("sam");
+    let mut client = client(&world).await;
+    let mut request = head(&sam);
+    request.headers_mut().insert("accept", "text/event-stream".parse().expect("a header"));
+    let (response, mut body) = client.send_request(request, false).expect("it is sent");
+    let query = json!({ "query": "subscription { pendingRiskApprovalCreated { cursor } }" }).to_string();
+    body.send_data(query.into(), true).expect("it is sent");
+    let response = response.await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::OK);
+    let mut events = response.into_body();
+    assert_eq!(events.data().await.expect("a piece").expect("a comment"), ":\n\n");
+    ask(&mut client, &sam, "{ __typename }").await.expect("an answer");
+    world.person("alice").asks_for(riskgate::demo::FINANCE_DATA).await;
+    let event = events.data().await.expect("a piece").expect("an event");
+    assert!(event.starts_with(b"event: next\n"), "{event:?}");
+    world.stop().await;
+    assert!(events.data().await.is_none_or(|piece| piece.is_err()));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_resets_every_request_at_once_is_sent_away() {
+    let world = world(Limits::default()).await;
+    let mallory = world.person("mallory");
+    // Frames by hand, for the library would not do it: requests, each reset before the server can have looked at it.
+    let mut raw = Raw::connect(world.app().address).await;
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(4, 0, 0, &[]));
+    for stream in (1..2_001).step_by(2) {
+        // `:method: GET`, `:scheme: http`, `:path: /` and an `:authority`, from the static table.
+        bytes.extend(frame(1, 5, stream, &[0x82, 0x86, 0x84, 0x41, 1, b'a']));
+        bytes.extend(frame(3, 0, stream, &[0, 0, 0, 8]));
+    }
+    raw.try_send(&bytes).await;
+    let rest = raw.rest().await;
+    let go_away = frames(&rest).into_iter().find(|(kind, _)| *kind == 7).expect("GOAWAY");
+    assert_eq!(go_away.1[4..8], [0, 0, 0, 11], "ENHANCE_YOUR_CALM");
+    assert_eq!(cut(&world, "malformed").await, 1);
+    is_served(&mallory).await;
+    world.end().await;
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a length").to_be_bytes();
+    let mut bytes = length[1..].to_vec();
+    bytes.extend([kind, flags]);
+    bytes.extend(stream.to_be_bytes());
+    bytes.extend(payload);
+    bytes
+}
+
+fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut frames = Vec::new();
+    while let Some((head, rest)) = bytes.split_at_checked(9) {
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        let Some((payload, rest)) = rest.split_at_checked(length) else { break };
+        frames.push((head[3], payload.to_vec()));
+        bytes = rest;
+    }
+    frames
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_goes_on_for_ever_is_stopped() {
+    let world = world(Limits::default()).await;
+    let mut raw = Raw::connect(world.app().address).await;
+    let mut opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    opening.extend(frame(4, 0, 0, &[]));
+    // A HEADERS frame that does not end, then CONTINUATION after CONTINUATION of fields that are not indexed.
+    opening.extend(frame(1, 0, 1, &[0x82, 0x86, 0x84, 0x41, 1, b'a']));
+    raw.send(&opening).await;
+    let mut field = vec![0, 1, b'x', 0x7f, 0x81, 0x7d];
+    field.extend([b'a'; 16_000]);
+    let more = frame(9, 0, 1, &field);
+    let mut sent = 0;
+    while raw.try_send(&more).await {
+        sent += more.len();
+        assert!(sent < 64 * 1024 * 1024, "nobody stops it");
+    }
+    assert_eq!(cut(&world, "malformed").await, 1);
+    is_served(&world.person("alice")).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_head_is_431() {
+    let world = world(Limits::default()).await;
+    let mut client = client(&world).await;
+    let mut request = head(&world.person("alice"));
+    request.headers_mut().insert("x-large", "a".repeat(40_000).parse().expect("a header"));
+    let (response, _) = client.send_request(request, true).expect("it is sent");
+    assert_eq!(response.await.expect("an answer").status().as_u16(), 431);
+    ask(&mut client, &world.person("alice"), "{ __typename }").await.expect("the connection lives on");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connections_are_ended_the_polite_way() {
+    let short = Duration::from_millis(300);
+    let world = world(Limits { head: short, idle: short, ..Limits::default() }).await;
+    let mut used = client(&world).await;
+    ask(&mut used, &world.person("alice"), "{ __typename }").await.expect("an answer");
+    let unused = client(&world).await;
+    for mut client in [used, unused] {
+        while let Ok(ready) = client.ready().await {
+            client = ready;
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(cut(&world, "idle").await, 2);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_share_a_connection_have_an_end() {
+    let world = world(Limits { connections_per_address: 8, body: Duration::from_secs(60), ..Limits::default() }).await;
+    let mallory = world.person("mallory");
+    let mut client = client(&world).await;
+    let mut open = Vec::new();
+    // Each waits for a body that does not come.
+    for _ in 0..20 {
+        open.push(client.send_request(head(&mallory), false).expect("it is sent"));
+        client = client.ready().await.expect("it is ready");
+    }
+    let mut refused = 0;
+    for (response, _body) in open.drain(8..) {
+        refused += u32::from(response.await.expect("an answer").status() == StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert_eq!(refused, 12);
+    drop((open, client));
+    while answered(&world, 503).await < 12 {
+        tokio::task::yield_now().await;
+    }
+    is_served(&mallory).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_are_not_taken_cut_the_connection_although_others_are() {
+    let world = world(Limits { piece: Duration::from_millis(500), ..Limits::default() }).await;
+    let ada = world.person("ada");
+    let mut client = client(&world).await;
+    let (response, mut body) = client.send_request(head(&ada), false).expect("it is sent");
+    let query = "{ __schema { types { name description fields { name description args { name description } } } } }";
+    body.send_data(json!({ "query": query }).to_string().into(), true).expect("it is sent");
+    // Nothing of it is taken: it is longer than what the client has room for.
+    let held = response.await.expect("an answer");
+    while cut(&world, "slow_reader").await == 0 {
+        if ask(&mut client, &ada, "{ __typename }").await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(held);
+    is_served(&world.person("alice")).await;
+    world.end().await;
+}

@@ -1,0 +1,1 @@
+//! WebSockets of hostile and of careless clients.
