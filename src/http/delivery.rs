@@ -15,12 +15,17 @@ pub(super) const PIECE: usize = 64 * 1024;
 pub(super) struct Delivery {
     body: Body,
     rest: Bytes,
+    /// Has nothing been handed out yet?
+    is_empty: bool,
     visit: Option<Visit>,
 }
 
 impl Delivery {
     pub fn new(body: Body, visit: Option<Visit>) -> Delivery {
-        Delivery { body, rest: Bytes::new(), visit }
+        let delivery = Delivery { body, rest: Bytes::new(), is_empty: true, visit };
+        // The head too must be taken before anybody asks for the first piece.
+        delivery.owes(true);
+        delivery
     }
 
     fn owes(&self, is_owing: bool) {
@@ -30,6 +35,7 @@ impl Delivery {
     }
 
     fn piece(&mut self) -> Bytes {
+        self.is_empty = false;
         self.owes(true);
         let end = self.rest.len().min(PIECE);
         self.rest.split_to(end)
@@ -63,7 +69,9 @@ impl Stream for Delivery {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        // Said beforehand only where there is nothing at all: over HTTP/2 the library would else be done with the answer, and this with
+        // it, while the last piece is still waiting for the client.
+        self.rest.is_empty() && self.is_empty && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -103,8 +111,9 @@ mod tests {
             let Poll::Ready(Some(Ok(frame))) = polled else { panic!("no piece: {polled:?}") };
             assert_eq!(frame.into_data().unwrap().len(), piece);
         }
-        assert!(delivery.is_end_stream());
+        assert_eq!((delivery.size_hint().exact(), delivery.is_end_stream()), (Some(0), false));
         assert_eq!(guest.overdue(&limits, limits.head).await, Cut::Slow);
+        assert!(matches!(Pin::new(&mut delivery).poll_frame(&mut context), Poll::Ready(None)));
         drop(delivery);
         assert_eq!(guest.overdue(&limits, limits.head).await, Cut::Idle);
     }

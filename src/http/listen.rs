@@ -271,12 +271,11 @@ impl House {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         match cut {
+            Cut::Idle if wire.is_stuck() => self.cut("slow_reader"),
             Cut::Idle if has_begun => {
                 self.cut("slow_head");
-                if !wire.is_stuck() {
-                    let text = "The head of the request did not arrive in time.";
-                    wire::farewell(wire, &self.refusal(StatusCode::REQUEST_TIMEOUT, "BAD_USER_INPUT", text)).await;
-                }
+                let text = "The head of the request did not arrive in time.";
+                wire::farewell(wire, &self.refusal(StatusCode::REQUEST_TIMEOUT, "BAD_USER_INPUT", text)).await;
             }
             Cut::Idle => self.cut("idle"),
             Cut::Slow => self.cut("slow_reader"),

@@ -19,7 +19,7 @@ pub use events::Events;
 pub use invariants::Snapshot;
 pub use load::Load;
 pub use person::{Answer, Person};
-pub use raw::{Raw, RawAnswer};
+pub use raw::Raw;
 pub use socket::{Message, Socket, Subscription};
 pub use world::{Options, World};
 

@@ -12,10 +12,16 @@ mod rate;
 mod socket;
 mod tls;
 
+use std::time::Duration;
+
 use riskgate::http::Limits;
 use serde_json::Value;
 
 use crate::support::{Kind, Options, Person, World};
+
+/// A question whose answer is several pieces long.
+const LARGE_ANSWER: &str = "{ a: __schema { ...S } b: __schema { ...S } c: __schema { ...S } }
+    fragment S on __Schema { types { name description fields { name description args { name description } } } }";
 
 /// A server with these limits.
 async fn world(limits: Limits) -> World {
@@ -38,6 +44,16 @@ async fn cut(world: &World, reason: &str) -> u64 {
 /// Answers with a status.
 async fn answered(world: &World, status: u16) -> u64 {
     metric(world, &format!("riskgate_http_responses_total{{status=\"{status}\"}}")).await
+}
+
+/// Waits until something is so; only a failing story waits long.
+async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it happens");
 }
 
 /// Somebody with a light question is served.
