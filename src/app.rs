@@ -14,9 +14,10 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::auth::{Issuer, Verifier, new_key};
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::demo;
-use crate::http::{self, Explorer, ForwardedHeader, Limits, Person, Proxies, Tls, TlsFiles};
+use crate::graphql::document::{Documents, Limits};
+use crate::http::{self, Explorer, ForwardedHeader, Person, Proxies, Tls, TlsFiles};
 use crate::lifecycle::Shutdown;
 use crate::service::{CursorKey, ImportError, Imported, Services, Sources};
 use crate::store::log::Verdict;
@@ -62,9 +63,13 @@ pub struct Setup {
     /// Proxies that are believed.
     pub proxies: Proxies,
     /// How much the doors take of anybody.
-    pub limits: Limits,
+    pub doors: http::Limits,
     /// The door's own certificate; None: no TLS.
     pub tls: Option<TlsFiles>,
+    /// How large documents may be.
+    pub limits: Limits,
+    /// The sources of the documents that alone may run. None: any may.
+    pub trusted_documents: Option<Vec<String>>,
     /// Does the clockwork run by itself? (Tests run it by hand.)
     pub clockwork: bool,
 }
@@ -104,6 +109,7 @@ impl App {
         };
         let state = http::State {
             schema: graphql::schema(services.clone()),
+            documents: Arc::new(Documents::new(&graphql::sdl(), setup.limits, setup.trusted_documents)?),
             services: services.clone(),
             verifier: Arc::new(Verifier::new(issuing()?)),
             clock: setup.clock,
@@ -111,7 +117,7 @@ impl App {
             explorer: setup.graphiql.then_some(Explorer { people }),
             allowed_origins: setup.allowed_origins,
             proxies: setup.proxies,
-            limits: setup.limits,
+            limits: setup.doors,
         };
         let loops = worker::start(&services, setup.clockwork, &shutdown);
         let door = tokio::spawn(http::serve(listener, state, tls, shutdown.clone()));
@@ -139,14 +145,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         ));
     }
     let shutdown = Shutdown::on_signals().map_err(|error| format!("signals cannot be handled: {error}"))?;
-    let mut limits = Limits::default();
-    for (name, value) in &config.limits {
-        limits.set(name, *value);
-    }
-    let forwarded_header = match config.web.is_forwarded_standard {
-        true => ForwardedHeader::Forwarded,
-        false => ForwardedHeader::XForwardedFor,
-    };
+    let limits = limits(&config);
     let setup = Setup {
         target: target(&config)?,
         listen: config.listen,
@@ -155,10 +154,12 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         builtin_issuer: config.builtin_issuer.unwrap_or(options.demo),
         demo: options.demo,
         graphiql: config.web.graphiql.unwrap_or(options.demo),
-        allowed_origins: config.web.allowed_origins,
-        proxies: Proxies { networks: config.web.trusted_proxies, header: forwarded_header },
+        allowed_origins: config.web.allowed_origins.clone(),
+        proxies: proxies(&config),
+        doors: doors(&config),
+        tls: tls(&config),
         limits,
-        tls: tls(config.tls.as_ref()),
+        trusted_documents: config.web.trusted_documents,
         clockwork: true,
     };
     let scheme = if setup.tls.is_some() { "https" } else { "http" };
@@ -247,8 +248,10 @@ pub async fn audit_verify(config: Config) -> Result<(), String> {
 /// `riskgate check`.
 pub async fn check(config: Config) -> Result<(), String> {
     let target = target(&config)?;
+    let files = tls(&config);
+    Documents::new(&graphql::sdl(), limits(&config), config.web.trusted_documents)?;
     say("configuration: good\n")?;
-    if let Some(files) = tls(config.tls.as_ref()) {
+    if let Some(files) = files {
         http::check_tls(&files)?;
         say("certificate: good\n")?;
     }
@@ -270,17 +273,53 @@ pub fn schema() -> String {
     graphql::sdl()
 }
 
+/// What is given wins over the default.
+fn limits(config: &Config) -> Limits {
+    let default = Limits::default();
+    // What does not fit is more than anybody sends.
+    let count =
+        |name: &str, default| config.limit(name).map_or(default, |given| usize::try_from(given).unwrap_or(usize::MAX));
+    Limits {
+        tokens: count("tokens", default.tokens),
+        depth: count("depth", default.depth),
+        fields: count("fields", default.fields),
+        aliases: count("aliases", default.aliases),
+        directives: count("directives", default.directives),
+        definitions: count("definitions", default.definitions),
+        list_items: count("list_items", default.list_items),
+        introspection_depth: count("introspection_depth", default.introspection_depth),
+        cost: config.limit("cost").unwrap_or(default.cost),
+        errors: count("errors", default.errors),
+    }
+}
+
+fn doors(config: &Config) -> http::Limits {
+    let mut limits = http::Limits::default();
+    for (name, value) in &config.limits {
+        limits.set(name, *value);
+    }
+    limits
+}
+
+fn proxies(config: &Config) -> Proxies {
+    let header = match config.web.is_forwarded_standard {
+        true => ForwardedHeader::Forwarded,
+        false => ForwardedHeader::XForwardedFor,
+    };
+    Proxies { networks: config.web.trusted_proxies.clone(), header }
+}
+
+fn tls(config: &Config) -> Option<TlsFiles> {
+    let files = config.tls.as_ref()?;
+    Some(TlsFiles { certificate: files.certificate.clone(), private_key: files.private_key.clone() })
+}
+
 /// A closed pipe is nobody's fault: whoever read has read enough.
 fn say(text: &str) -> Result<(), String> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
         _ => Ok(()),
     }
-}
-
-fn tls(config: Option<&config::Tls>) -> Option<TlsFiles> {
-    let files = |tls: &config::Tls| TlsFiles { certificate: tls.certificate.clone(), private_key: tls.private_key.clone() };
-    config.map(files)
 }
 
 fn target(config: &Config) -> Result<Target, String> {

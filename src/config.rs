@@ -9,10 +9,10 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-mod keys;
+mod key;
 
 use ipnet::IpNet;
-pub use keys::{KEYS, Key, Kind};
+pub use key::{KEYS, Key, Kind};
 
 use crate::telemetry::{FILTER_VARIABLE, LogFormat};
 
@@ -37,8 +37,15 @@ pub struct Config {
     pub web: Web,
     /// The door's own certificate.
     pub tls: Option<Tls>,
-    /// The limits that are not the defaults, by the name of their key within the section.
+    /// The limits that were given, by the name of their key in the section `limits`.
     pub limits: BTreeMap<&'static str, u64>,
+}
+
+impl Config {
+    /// What one of the limits was set to.
+    pub fn limit(&self, name: &str) -> Option<u64> {
+        self.limits.get(name).copied()
+    }
 }
 
 /// What the section `web` says.
@@ -52,6 +59,8 @@ pub struct Web {
     pub trusted_proxies: Vec<IpNet>,
     /// Do they write `Forwarded`, rather than `X-Forwarded-For`?
     pub is_forwarded_standard: bool,
+    /// The sources of the documents that alone may run. None: any may.
+    pub trusted_documents: Option<Vec<String>>,
 }
 
 /// What the section `tls` says.
@@ -130,7 +139,7 @@ impl Setting {
             toml::Value::String(text) if !matches!(self.origin, Origin::File(_)) => text.parse().ok(),
             _ => None,
         };
-        number.filter(|number| *number > 0).ok_or_else(|| self.mismatch())
+        number.ok_or_else(|| self.mismatch())
     }
 
     fn list(&self) -> Result<Vec<String>, String> {
@@ -226,6 +235,7 @@ impl Settings {
                 allowed_origins: self.allowed_origins()?,
                 trusted_proxies: self.trusted_proxies()?,
                 is_forwarded_standard: self.is_forwarded_standard()?,
+                trusted_documents: self.trusted_documents()?,
             },
             tls: self.tls()?,
             limits: self.limits()?,
@@ -247,6 +257,19 @@ impl Settings {
             return Err(from.fault("a database URL begins with sqlite: or postgres://"));
         }
         Ok(DatabaseUrl(url))
+    }
+
+    fn limits(&self) -> Result<BTreeMap<&'static str, u64>, String> {
+        let given = self.0.values().filter_map(|setting| Some((setting.key.name.strip_prefix("limits.")?, setting)));
+        given.map(|(name, setting)| Ok((name, setting.number()?))).collect()
+    }
+
+    fn trusted_documents(&self) -> Result<Option<Vec<String>>, String> {
+        let Some(setting) = self.get("web.trusted_documents") else { return Ok(None) };
+        let text = read(Path::new(setting.text()?)).map_err(|what| setting.fault(what))?;
+        let documents: BTreeMap<String, String> = serde_json::from_str(&text)
+            .map_err(|what| setting.fault(format!("the file is no JSON object of texts: {what}")))?;
+        Ok(Some(documents.into_values().collect()))
     }
 
     fn allowed_origins(&self) -> Result<Vec<String>, String> {
@@ -291,11 +314,6 @@ impl Settings {
             (Some(given), None) => Err(given.fault("tls.private_key_file is missing")),
             (None, Some(given)) => Err(given.fault("tls.certificate_file is missing")),
         }
-    }
-
-    fn limits(&self) -> Result<BTreeMap<&'static str, u64>, String> {
-        let given = self.0.iter().filter_map(|(name, setting)| Some((name.strip_prefix("limits.")?, setting)));
-        given.map(|(name, setting)| Ok((name, setting.number()?))).collect()
     }
 }
 
@@ -479,9 +497,9 @@ mod tests {
             fault("[web]\ntrusted_proxies = ['proxy']", &[], &[]),
             "FILE: web.trusted_proxies: \"proxy\" is no address or network, such as 10.0.0.0/8"
         );
-        for value in ["0", "-1", "x", "1.5"] {
+        for value in ["-1", "x", "1.5"] {
             let fault = fault("", &[("RISKGATE_LIMITS__CONNECTIONS", value)], &[]);
-            assert!(fault.contains("must be a whole number above zero"), "{fault}");
+            assert!(fault.contains("must be a whole number"), "{fault}");
         }
         assert!(fault("[limits]\nconnections = '7'", &[], &[]).contains("must be a whole number"));
         assert!(fault("[limits]\nconections = 7", &[], &[]).ends_with("the nearest is limits.connections"));

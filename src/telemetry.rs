@@ -134,6 +134,14 @@ pub struct Metrics {
     pub certificate_faults: Counter,
     /// GraphQL operations begun, over every transport.
     pub operations: Counter,
+    /// Documents that had been read before.
+    pub documents_known: Counter,
+    /// Documents read, validated and kept.
+    pub documents_read: Counter,
+    /// Documents kept.
+    pub documents_kept: Gauge,
+    /// Bytes of their sources.
+    pub documents_bytes: Gauge,
     /// GraphQL errors answered, by code: see [`ERROR_CODES`].
     pub errors: [Counter; ERROR_CODES.len()],
     /// Panics caught in resolvers.
@@ -200,6 +208,10 @@ impl Metrics {
             &self.certificate_faults,
         );
         text.counter("riskgate_operations_total", "GraphQL operations begun.", &self.operations);
+        text.counter("riskgate_documents_known_total", "Documents that had been read before.", &self.documents_known);
+        text.counter("riskgate_documents_read_total", "Documents read and validated.", &self.documents_read);
+        text.gauge("riskgate_documents_kept", "Documents kept.", &self.documents_kept);
+        text.gauge("riskgate_documents_kept_bytes", "Bytes of the documents kept.", &self.documents_bytes);
         text.head("riskgate_errors_total", "GraphQL errors answered, by code.", "counter");
         for (code, counter) in ERROR_CODES.iter().zip(&self.errors) {
             text.sample(&format!("riskgate_errors_total{{code=\"{code}\"}}"), counter.get());

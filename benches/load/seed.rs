@@ -13,7 +13,8 @@ use riskgate::app::{App, ImportOptions, Setup};
 use riskgate::clock::Clock;
 use riskgate::domain::control::Update;
 use riskgate::domain::permission::Actor;
-use riskgate::http::{Limits, Proxies};
+use riskgate::graphql::document::Limits;
+use riskgate::http::{self, Proxies};
 use riskgate::lifecycle::Shutdown;
 use riskgate::service::{CreateCatalog, CreatePackage, CreatePolicy, Picture, Services, Submit};
 use serde_json::json;
@@ -79,8 +80,10 @@ pub async fn seed(place: &Place, requests: usize) -> Result<(App, World), Failur
         graphiql: false,
         allowed_origins: Vec::new(),
         proxies: Proxies::default(),
-        limits: Limits::default(),
+        doors: http::Limits::default(),
         tls: None,
+        limits: Limits::default(),
+        trusted_documents: None,
         clockwork: false,
     };
     let app = App::start(setup, Shutdown::new()).await?;

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod catalog;
 pub mod connection;
 pub mod control;
+pub mod document;
 pub mod error;
 pub mod loader;
 pub mod mutation;
@@ -23,11 +24,11 @@ pub mod word;
 
 use std::sync::Arc;
 
-use async_graphql::{SDLExportOptions, SchemaBuilder};
+use async_graphql::{SDLExportOptions, SchemaBuilder, ValidationMode};
 
 pub use mutation::Mutation;
 pub use query::Query;
-pub use session::Session;
+pub use session::{News, Session, Source};
 pub use subscription::Subscription;
 
 use crate::service::Services;
@@ -41,6 +42,9 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .register_output_type::<control::ControlConfiguration>()
         .register_output_type::<stage::ApprovalStage>()
         .disable_suggestions()
+        // The front has done it: see `document`.
+        .validation_mode(ValidationMode::Fast)
+        .limit_recursive_depth(200)
 }
 
 /// The schema over the use cases.

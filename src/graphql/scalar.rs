@@ -6,6 +6,9 @@ use entity::{Seconds, Timestamp};
 
 use crate::domain::duration;
 
+const NO_MOMENT: &str = "not a moment of RFC 3339, such as 2026-01-31T08:00:00Z";
+const NO_SPAN: &str = "not a duration of ISO 8601, such as P14D or PT6H";
+
 /// A moment: RFC 3339. Any offset is taken; shown in UTC with `Z`, in whole microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateTime(pub Timestamp);
@@ -14,8 +17,7 @@ pub struct DateTime(pub Timestamp);
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
-        let moment = Moment::parse_from_rfc3339(text)
-            .map_err(|_| InputValueError::custom("not a moment of RFC 3339, such as 2026-01-31T08:00:00Z"))?;
+        let moment = Moment::parse_from_rfc3339(text).map_err(|_| InputValueError::custom(NO_MOMENT))?;
         Ok(DateTime(Timestamp::from_datetime(moment.with_timezone(&Utc))))
     }
 
@@ -33,8 +35,7 @@ pub struct Duration(pub Seconds);
 impl ScalarType for Duration {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
-        let span = duration::parse(text)
-            .ok_or_else(|| InputValueError::custom("not a duration of ISO 8601, such as P14D or PT6H"))?;
+        let span = duration::parse(text).ok_or_else(|| InputValueError::custom(NO_SPAN))?;
         Ok(Duration(span))
     }
 
@@ -47,4 +48,13 @@ impl ScalarType for Duration {
 /// the same place and with the same words.
 pub fn read_id<T: std::str::FromStr + Default>(id: &ID) -> T {
     id.parse().unwrap_or_default()
+}
+
+/// What is wrong with a value for one of our scalars; nothing where it is good, or where `scalar` is not ours.
+pub(super) fn fault(scalar: &str, value: &Value) -> Option<&'static str> {
+    match scalar {
+        "DateTime" if DateTime::parse(value.clone()).is_err() => Some(NO_MOMENT),
+        "Duration" if Duration::parse(value.clone()).is_err() => Some(NO_SPAN),
+        _ => None,
+    }
 }

@@ -1,12 +1,13 @@
 //! The root of subscriptions. Rights are asked again at every event; the session shows what the reader may see at that moment.
 
 use async_graphql::{Context, Error, ID, SimpleObject, Subscription as Root};
+use futures_util::stream::iter;
 use futures_util::{Stream, StreamExt};
 
 use super::error::shown;
 use super::request::AccessRequest;
 use super::scalar::DateTime;
-use super::session::{services, session};
+use super::session::{Begin, News, services, session};
 use super::stage::RiskApprovalStage;
 use super::word::RiskSource;
 use crate::service::Fault;
@@ -33,6 +34,34 @@ pub struct AccessRequestUpdated {
     request: AccessRequest,
 }
 
+impl PendingRiskApprovalCreated {
+    fn of(news: Result<News, Fault>) -> Result<Self, Error> {
+        match news {
+            Ok(News::PendingRisk(pending)) => Ok(PendingRiskApprovalCreated {
+                cursor: pending.cursor,
+                occurred_at: DateTime(pending.occurred_at),
+                stage: RiskApprovalStage::of(pending.stage),
+            }),
+            Ok(News::Request(_)) => Err(shown(Fault::Internal("news of another subscription".to_owned()))),
+            Err(fault) => Err(shown(fault)),
+        }
+    }
+}
+
+impl AccessRequestUpdated {
+    fn of(news: Result<News, Fault>) -> Result<Self, Error> {
+        match news {
+            Ok(News::Request(update)) => Ok(AccessRequestUpdated {
+                cursor: update.cursor,
+                occurred_at: DateTime(update.occurred_at),
+                request: AccessRequest(update.request),
+            }),
+            Ok(News::PendingRisk(_)) => Err(shown(Fault::Internal("news of another subscription".to_owned()))),
+            Err(fault) => Err(shown(fault)),
+        }
+    }
+}
+
 /// What can be followed.
 pub struct Subscription;
 
@@ -47,16 +76,16 @@ impl Subscription {
         sources: Option<Vec<RiskSource>>,
     ) -> Result<impl Stream<Item = Result<PendingRiskApprovalCreated, Error>>, Error> {
         let (services, session) = (services(ctx)?, session(ctx)?);
+        let (since, resume) = match session.begin() {
+            Begin::Tell(news) => return Ok(iter(Some(PendingRiskApprovalCreated::of(*news)))),
+            Begin::Follow { since, resume } => (since, resume),
+        };
         let sources = sources.map(|sources| sources.into_iter().map(Into::into).collect());
         let (user, expires_at) = (session.actor().user_id, session.expires_at());
-        let since = session.position();
+        let after = resume.or(after);
         let stream = services.follow_pending_risk(user, expires_at, since, after.as_deref(), sources).map_err(shown)?;
-        Ok(stream.map(move |item| {
-            let pending = item.map_err(shown)?;
-            session.renew(pending.actor);
-            let stage = RiskApprovalStage::of(pending.stage);
-            Ok(PendingRiskApprovalCreated { cursor: pending.cursor, occurred_at: DateTime(pending.occurred_at), stage })
-        }))
+        session.found(stream.map(|item| item.map(News::PendingRisk)).boxed());
+        Ok(iter(None))
     }
 
     /// Every change of one request that the viewer sees. Without `after`, the first message is the request as it is now. Completes
@@ -68,17 +97,15 @@ impl Subscription {
         after: Option<String>,
     ) -> Result<impl Stream<Item = Result<AccessRequestUpdated, Error>>, Error> {
         let (services, session) = (services(ctx)?, session(ctx)?);
+        let resume = match session.begin() {
+            Begin::Tell(news) => return Ok(iter(Some(AccessRequestUpdated::of(*news)))),
+            Begin::Follow { resume, .. } => resume,
+        };
         let id = request_id.parse().map_err(|_| shown(Fault::NotFound))?;
         let (user, expires_at) = (session.actor().user_id, session.expires_at());
+        let after = resume.or(after);
         let stream = services.follow_request(user, expires_at, id, after.as_deref()).await.map_err(shown)?;
-        Ok(stream.map(move |item| {
-            let update = item.map_err(shown)?;
-            session.renew(update.actor);
-            Ok(AccessRequestUpdated {
-                cursor: update.cursor,
-                occurred_at: DateTime(update.occurred_at),
-                request: AccessRequest(update.request),
-            })
-        }))
+        session.found(stream.map(|item| item.map(News::Request)).boxed());
+        Ok(iter(None))
     }
 }

@@ -16,10 +16,6 @@ const MESSAGE_LIMIT: usize = 200;
 /// Most errors told about one document.
 const ERRORS_LIMIT: usize = 5;
 
-/// The codes that end a subscription when its field answers with them.
-const ENDING: [&str; 7] =
-    ["UNAUTHENTICATED", "FORBIDDEN", "BAD_USER_INPUT", "NOT_FOUND", "CURSOR_EXPIRED", "LIMIT_EXCEEDED", "UNAVAILABLE"];
-
 /// One result. async-graphql's own always has `data`, which a result may not have where execution did not begin.
 #[derive(Debug, Serialize)]
 pub(super) struct Answer {
@@ -35,13 +31,15 @@ pub(super) struct Answer {
 impl Answer {
     /// A refusal before execution.
     pub fn refused(code: &str, message: impl Into<String>, metrics: &Metrics) -> Answer {
-        Answer::refusing(ServerError::new(message, None), code, metrics)
+        Answer::refusing(vec![ServerError::new(message, None)], code, metrics)
     }
 
-    /// The same with an error that has places in the document.
-    pub fn refusing(mut error: ServerError, code: &str, metrics: &Metrics) -> Answer {
-        put_code(&mut error, code, metrics);
-        Answer { errors: vec![error], data: None, extensions: BTreeMap::new() }
+    /// The same with errors that have places in the document.
+    pub fn refusing(mut errors: Vec<ServerError>, code: &str, metrics: &Metrics) -> Answer {
+        for error in &mut errors {
+            put_code(error, code, metrics);
+        }
+        Answer { errors, data: None, extensions: BTreeMap::new() }
     }
 
     /// The token is over, or its person is no longer somebody.
@@ -90,14 +88,6 @@ impl Answer {
     pub fn has_begun(&self) -> bool {
         self.data.is_some()
     }
-
-    /// Is it the refusal of a subscription's own field, after which nothing more can come? An error further down that took the data
-    /// with it is none: the next event may be well.
-    pub fn ends_subscription(&self) -> bool {
-        let ends =
-            |error: &ServerError| error.path.len() <= 1 && own_code(error).is_some_and(|code| ENDING.contains(&code));
-        self.data.as_ref().is_none_or(|data| *data == Value::Null) && self.errors.iter().any(ends)
-    }
 }
 
 fn own_code(error: &ServerError) -> Option<&'static str> {
@@ -112,7 +102,8 @@ fn put_code(error: &mut ServerError, code: &str, metrics: &Metrics) {
     error.extensions.get_or_insert_with(ErrorExtensionValues::default).set("code", code);
 }
 
-/// Does the argument of a field not coerce? The engine finds that out where it would run the resolver, and marks it by its words only.
+/// Is an argument null that may not be? A variable with a default may be given as null where null cannot stand (the specification has
+/// it so); the engine finds that out where it would run the resolver, and marks it by its words only.
 fn is_coercion(error: &ServerError) -> bool {
     ["Failed to parse \"", "Expected input type \""].iter().any(|start| error.message.starts_with(start))
 }
@@ -182,18 +173,8 @@ mod tests {
 
     #[test]
     fn an_argument_that_does_not_coerce_is_the_clients_too() {
-        let json = shown(Response::from_errors(vec![error("Failed to parse \"Duration\": no", &["me"], None)]));
+        let json = shown(Response::from_errors(vec![error("Expected input type \"ID\", found null.", &["me"], None)]));
         assert_eq!(json["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
-    }
-
-    #[test]
-    fn only_the_subscriptions_own_field_ends_it() {
-        let ends = |path: &[&str], code| {
-            Answer::of(Response::from_errors(vec![error("x", path, code)]), &Metrics::default()).ends_subscription()
-        };
-        assert!(ends(&["updated"], Some("CURSOR_EXPIRED")));
-        assert!(!ends(&["updated", "request"], Some("UNAVAILABLE")));
-        assert!(!ends(&["updated"], None));
     }
 
     #[test]

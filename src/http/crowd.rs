@@ -191,6 +191,17 @@ impl Pulse {
     }
 }
 
+/// How long a connection is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Before its first request.
+    pub head: Duration,
+    /// After a request.
+    pub idle: Duration,
+    /// Where a piece of an answer is not taken.
+    pub piece: Duration,
+}
+
 /// Why a connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
@@ -232,10 +243,9 @@ impl Guest {
         Some(visit)
     }
 
-    /// Waits until the connection has to be cut: it is idle for too long, a piece of an answer is not taken, or its room is needed. After
-    /// a request it may be idle for `idle`, before the first one only for as long as its head may take.
-    pub async fn overdue(&self, limits: &Limits, idle: Duration) -> Cut {
-        let piece = limits.piece;
+    /// Waits until the connection has to be cut: it is idle for too long, a piece of an answer is not taken, or its room is needed.
+    pub async fn overdue(&self, patience: Patience) -> Cut {
+        let piece = patience.piece;
         loop {
             let now = Instant::now();
             let wake = {
@@ -243,7 +253,7 @@ impl Guest {
                 if state.is_sent_away {
                     return Cut::Crowded;
                 }
-                let idle = if state.next == 0 { limits.head } else { idle };
+                let idle = if state.next == 0 { patience.head } else { patience.idle };
                 let idle = if state.visits == 0 { state.idle_since + idle } else { now + idle };
                 if idle <= now {
                     return Cut::Idle;
@@ -391,25 +401,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_overdue_when_it_is_idle_or_takes_nothing() {
-        let (limits, idle) = (Limits::default(), Duration::from_secs(60));
+        let (head, idle, piece) = (Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(35));
+        let patience = Patience { head, idle, piece };
         let crowd = crowd(2, 2);
         let guest = crowd.admit(from(1)).unwrap();
         let begin = Instant::now();
-        assert_eq!(guest.overdue(&limits, idle).await, Cut::Idle);
-        assert_eq!(begin.elapsed(), limits.head);
+        assert_eq!(guest.overdue(patience).await, Cut::Idle);
+        assert_eq!(begin.elapsed(), head);
         let (visit, other) = (guest.enter().unwrap(), guest.enter().unwrap());
         visit.owes(true);
         tokio::time::advance(Duration::from_secs(20)).await;
         other.owes(true);
         let begin = Instant::now();
-        assert_eq!(guest.overdue(&limits, idle).await, Cut::Slow, "another answer that goes well is no excuse");
+        assert_eq!(guest.overdue(patience).await, Cut::Slow, "another answer that goes well is no excuse");
         assert_eq!(begin.elapsed(), Duration::from_secs(15));
         visit.owes(false);
-        assert_eq!(guest.overdue(&limits, idle).await, Cut::Slow);
+        assert_eq!(guest.overdue(patience).await, Cut::Slow);
         assert_eq!(begin.elapsed(), Duration::from_secs(35));
         drop((visit, other));
         let begin = Instant::now();
-        assert_eq!(guest.overdue(&limits, idle).await, Cut::Idle);
+        assert_eq!(guest.overdue(patience).await, Cut::Idle);
         assert_eq!(begin.elapsed(), idle);
     }
 

@@ -97,12 +97,13 @@ mod tests {
 
     use super::*;
     use crate::http::Limits;
-    use crate::http::crowd::{Crowd, Cut};
+    use crate::http::crowd::{Crowd, Cut, Patience};
 
     #[tokio::test(start_paused = true)]
     async fn a_large_answer_goes_out_in_pieces_that_must_be_taken() {
         let limits = Limits::default();
         let guest = Crowd::new(&limits, Arc::default()).admit(None).unwrap();
+        let patience = Patience { head: limits.head, idle: limits.idle, piece: limits.piece };
         let mut delivery = Delivery::new(Body::from(vec![7; 2 * PIECE + 1]), guest.enter());
         let mut context = Context::from_waker(std::task::Waker::noop());
         for (left, piece) in [(2 * PIECE + 1, PIECE), (PIECE + 1, PIECE), (1, 1)] {
@@ -112,9 +113,9 @@ mod tests {
             assert_eq!(frame.into_data().unwrap().len(), piece);
         }
         assert_eq!((delivery.size_hint().exact(), delivery.is_end_stream()), (Some(0), false));
-        assert_eq!(guest.overdue(&limits, limits.head).await, Cut::Slow);
+        assert_eq!(guest.overdue(patience).await, Cut::Slow);
         assert!(matches!(Pin::new(&mut delivery).poll_frame(&mut context), Poll::Ready(None)));
         drop(delivery);
-        assert_eq!(guest.overdue(&limits, limits.head).await, Cut::Idle);
+        assert_eq!(guest.overdue(patience).await, Cut::Idle);
     }
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::parser::types::OperationType;
+use apollo_compiler::executable::OperationType;
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Query, Request, State, WebSocketUpgrade};
@@ -199,23 +199,26 @@ async fn call(door: &Arc<Door>, parts: Parts, body: Body, client: IpAddr) -> Res
 async fn run(door: &Arc<Door>, parts: Parts, body: Body, accepted: Accepted) -> Result<Response, Refusal> {
     let (session, claims) = admit(door, &parts.headers).await?;
     let is_get = parts.method == Method::GET;
+    // What an EventSource says when it connects again.
+    let resume = parts.headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let resume = resume.filter(|cursor| !cursor.is_empty());
     let call = if is_get { from_query(&parts)? } else { from_body(door, &parts.headers, body, claims.user).await? };
     if call.is_empty() {
         return Err(Refusal::NoQuery);
     }
-    let operation = match Operation::read(call, &door.state.metrics) {
+    let operation = match Operation::read(call, &door.state).await {
         Ok(operation) => operation,
         Err(answer) if accepted.best == Form::Events => return Ok(sse::refuse(answer)),
         Err(answer) => return Ok(respond(status(&answer, accepted.best), accepted.best, &answer)),
     };
-    match operation.kind {
+    match operation.kind() {
         OperationType::Mutation if is_get => return Err(Refusal::Mutation),
         OperationType::Subscription if !accepted.takes_events => return Err(Refusal::Events),
         OperationType::Query | OperationType::Mutation if accepted.best != Form::Events => {}
         _ => {
             let mut share = door.streams.open(claims.user);
             share.grow(1).map_err(|_| Refusal::Busy)?;
-            return Ok(sse::stream(Arc::clone(door), operation, session, claims, share).await);
+            return Ok(sse::stream(Arc::clone(door), operation, session, claims, resume, share).await);
         }
     }
     let answer = Box::pin(operation::execute(&door.state, operation, session)).await;

@@ -39,5 +39,8 @@ pub(super) async fn metrics(State(door): State<Arc<Door>>) -> impl IntoResponse 
     metrics.commits.set(i64::try_from(plans).unwrap_or(i64::MAX));
     metrics.commit_groups.set(i64::try_from(groups).unwrap_or(i64::MAX));
     metrics.log_head.set(services.head());
+    let kept = door.state.documents.size();
+    metrics.documents_kept.set(i64::try_from(kept.documents).unwrap_or(i64::MAX));
+    metrics.documents_bytes.set(i64::try_from(kept.bytes).unwrap_or(i64::MAX));
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
 }

@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use super::crowd::{Crowd, Cut, Guest};
+use super::crowd::{Crowd, Cut, Guest, Patience};
 use super::delivery::{Delivery, PIECE};
 use super::tls::{self, Tls};
 use super::wire::{self, Wire};
@@ -48,7 +48,7 @@ const PING: Duration = Duration::from_secs(20);
 /// For data to be acknowledged by the client's machine, so that one which has vanished is found.
 const ACKNOWLEDGED: Duration = Duration::from_secs(60);
 
-/// For a connection of HTTP/2 to end once it is asked to.
+/// For a connection to end once it is asked to, if nothing is being served on it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How many are told at a time that there is no room; the others are cut.
@@ -114,6 +114,12 @@ impl House {
         &self.door.state.limits
     }
 
+    /// How long a connection is waited for that may be idle for so long.
+    fn patience(&self, idle: Duration) -> Patience {
+        let limits = self.limits();
+        Patience { head: limits.head, idle, piece: limits.piece }
+    }
+
     fn cut(&self, reason: &str) {
         self.door.state.metrics.count_cut(reason);
     }
@@ -158,7 +164,7 @@ impl House {
         let shaken = tokio::select! {
             shaken = tls.acceptor().accept(stream) => shaken,
             () = self.door.shutdown.requested() => return,
-            cut = guest.overdue(self.limits(), self.limits().head) => {
+            cut = guest.overdue(self.patience(self.limits().head)) => {
                 return self.cut(if cut == Cut::Crowded { "crowded" } else { "handshake" });
             }
         };
@@ -183,7 +189,7 @@ impl House {
             || tokio::select! {
                 found = begins_http2(&mut wire, &mut opening) => found,
                 () = self.door.shutdown.requested() => return,
-                cut = caller.guest.overdue(self.limits(), self.limits().head) => {
+                cut = caller.guest.overdue(self.patience(self.limits().head)) => {
                     return self.leave(cut, wire, !opening.is_empty()).await;
                 }
             };
@@ -208,15 +214,18 @@ impl House {
             .serve_connection(TokioIo::new(wire), service)
             .with_upgrades();
         let mut stop = pin!(self.door.shutdown.requested());
+        let mut patience = self.patience(self.limits().head);
         let mut is_stopping = false;
         let cut = loop {
             tokio::select! {
                 ended = &mut connection => return self.ended(ended),
                 () = &mut stop, if !is_stopping => {
                     is_stopping = true;
+                    // Who has not asked by now asks no more.
+                    patience = Patience { head: FAREWELL, idle: FAREWELL, ..patience };
                     Pin::new(&mut connection).graceful_shutdown();
                 }
-                cut = guest.overdue(self.limits(), self.limits().head) => break cut,
+                cut = guest.overdue(patience) => break cut,
             }
         };
         if let Some(parts) = connection.into_parts() {
@@ -242,15 +251,18 @@ impl House {
             .serve_connection(TokioIo::new(wire), service);
         let mut connection = pin!(connection);
         let mut stop = pin!(self.door.shutdown.requested());
+        let mut patience = self.patience(self.limits().idle);
         let mut is_stopping = false;
         let cut = loop {
             tokio::select! {
                 ended = &mut connection => return self.ended(ended),
                 () = &mut stop, if !is_stopping => {
                     is_stopping = true;
+                    // Who has not asked by now asks no more.
+                    patience = Patience { head: FAREWELL, idle: FAREWELL, ..patience };
                     connection.as_mut().graceful_shutdown();
                 }
-                cut = guest.overdue(self.limits(), self.limits().idle) => break cut,
+                cut = guest.overdue(patience) => break cut,
             }
         };
         self.cut(match cut {

@@ -60,6 +60,8 @@ const CLOCK_STEP: Duration = Duration::from_secs(60);
 pub struct State {
     /// The schema that runs the operations.
     pub schema: crate::graphql::Schema,
+    /// Reads documents.
+    pub documents: Arc<crate::graphql::document::Documents>,
     /// Who is somebody, and can the database be used?
     pub services: Arc<Services>,
     /// Judges tokens.

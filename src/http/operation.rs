@@ -1,23 +1,28 @@
 //! One operation, whatever it came over: from a call to what the engine runs, and from there to answers.
 
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::parser::parse_query;
-use async_graphql::parser::types::{DocumentOperations, OperationType};
-use async_graphql::{Request, ServerError, Variables};
+use apollo_compiler::executable::OperationType;
+use apollo_compiler::response::JsonMap;
+use async_graphql::Response;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
 
-use super::answer::{Answer, shortened};
+use super::answer::Answer;
 use super::{Door, State};
-use crate::graphql::Session;
-use crate::telemetry::Metrics;
+use crate::graphql::document::{self, Documents, Hash, Refusal};
+use crate::graphql::{News, Session, Source};
+use crate::service::Fault;
 
 /// How long a query or a mutation may run.
 const EXECUTION_LIMIT: Duration = Duration::from_secs(30);
+
+/// A document longer than this is read away from the threads that serve everybody.
+const SMALL: usize = 4 * 1024;
 
 /// What a client sends, by POST, GET or WebSocket. Members that are not known are ignored, null means absent.
 #[derive(Debug, Default, Deserialize)]
@@ -25,65 +30,95 @@ const EXECUTION_LIMIT: Duration = Duration::from_secs(30);
 pub(super) struct Call {
     pub query: Option<String>,
     pub operation_name: Option<String>,
-    pub variables: Option<Variables>,
+    pub variables: Option<JsonMap>,
     pub extensions: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 impl Call {
     /// Is there neither a document nor the hash of one?
     pub fn is_empty(&self) -> bool {
-        self.query.is_none() && !self.names_persisted_query()
+        self.query.is_none() && self.persisted_query().is_none()
     }
 
-    fn names_persisted_query(&self) -> bool {
-        self.extensions.as_ref().is_some_and(|extensions| extensions.contains_key("persistedQuery"))
+    fn persisted_query(&self) -> Option<&serde_json::Value> {
+        self.extensions.as_ref()?.get("persistedQuery")
+    }
+
+    fn hash(&self) -> Option<Hash> {
+        let text = self.persisted_query()?.get("sha256Hash")?.as_str()?;
+        let mut hash = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        for (at, byte) in hash.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+        }
+        Some(hash)
     }
 }
 
-/// A document that parses, and which of its operations is asked for.
-pub(super) struct Operation {
-    request: Request,
-    pub kind: OperationType,
-}
+/// An operation that may run.
+pub(super) struct Operation(document::Call);
 
 impl Operation {
-    /// Parses the call's document, once.
+    /// Reads the call: its document, which of its operations is asked for, its variables.
     ///
     /// # Errors
     /// The answer to it.
-    pub fn read(call: Call, metrics: &Metrics) -> Result<Operation, Answer> {
-        let Some(query) = call.query else {
-            let text = "Persisted queries are not kept here. Send the document.";
-            return Err(Answer::refused("PERSISTED_QUERY_NOT_SUPPORTED", text, metrics));
+    pub async fn read(call: Call, state: &State) -> Result<Operation, Answer> {
+        let refused = |refusal: Refusal| Answer::refusing(refusal.errors, refusal.code, &state.metrics);
+        let hash = call.hash();
+        let document = match call.query {
+            Some(query) => find(&state.documents, query, state).await.map_err(refused)?,
+            None => {
+                let known = hash.filter(|_| state.documents.is_closed()).and_then(|hash| state.documents.known(&hash));
+                known.ok_or_else(|| {
+                    let text = "Persisted queries are not kept here. Send the document.";
+                    Answer::refused("PERSISTED_QUERY_NOT_SUPPORTED", text, &state.metrics)
+                })?
+            }
         };
-        let document = parse_query(&query).map_err(|fault| {
-            let mut error = ServerError::from(fault);
-            error.message = shortened(&error.message);
-            Answer::refusing(error, "BAD_USER_INPUT", metrics)
-        })?;
-        let kind = match &document.operations {
-            DocumentOperations::Single(operation) => Some(operation.node.ty),
-            DocumentOperations::Multiple(operations) => match &call.operation_name {
-                Some(name) => operations.get(name.as_str()).map(|operation| operation.node.ty),
-                None if operations.len() == 1 => operations.values().next().map(|operation| operation.node.ty),
-                None => None,
-            },
-        };
-        let kind = kind.ok_or_else(|| {
-            let text = "Several operations are in the document: `operationName` must name one of them.";
-            Answer::refused("BAD_USER_INPUT", text, metrics)
-        })?;
-        let mut request = Request::new(query).variables(call.variables.unwrap_or_default());
-        request.operation_name = call.operation_name;
-        request.set_parsed_query(document);
-        Ok(Operation { request, kind })
+        let name = call.operation_name.as_deref();
+        let call = state.documents.call(document, name, &call.variables.unwrap_or_default()).map_err(refused)?;
+        Ok(Operation(call))
+    }
+
+    /// Query, mutation or subscription.
+    pub fn kind(&self) -> OperationType {
+        self.0.kind()
     }
 }
 
+async fn find(documents: &Arc<Documents>, source: String, state: &State) -> Result<Arc<document::Document>, Refusal> {
+    let found = if source.len() <= SMALL {
+        documents.find(&source)
+    } else {
+        let documents = Arc::clone(documents);
+        // A panic in there is a fault of ours like any other.
+        tokio::task::spawn_blocking(move || documents.find(&source)).await.unwrap_or_else(|fault| {
+            tracing::error!(%fault, "a document could not be read");
+            Err(Refusal {
+                code: "INTERNAL",
+                errors: vec![async_graphql::ServerError::new("Something went wrong.", None)],
+            })
+        })
+    };
+    let (document, is_known) = found?;
+    match is_known {
+        true => state.metrics.documents_known.add_one(),
+        false => state.metrics.documents_read.add_one(),
+    }
+    Ok(document)
+}
+
 /// Runs a query or a mutation.
-pub(super) async fn execute(state: &State, operation: Operation, session: Session) -> Answer {
+pub(super) async fn execute(state: &State, mut operation: Operation, session: Session) -> Answer {
     state.metrics.operations.add_one();
-    let work = state.schema.execute(operation.request.data(session));
+    let request = match operation.0.request() {
+        Ok(request) => request,
+        Err(refusal) => return Answer::refusing(refusal.errors, refusal.code, &state.metrics),
+    };
+    let work = state.schema.execute(request.data(Arc::new(session)));
     match tokio::time::timeout(EXECUTION_LIMIT, AssertUnwindSafe(work).catch_unwind()).await {
         Ok(Ok(response)) => Answer::of(response, &state.metrics),
         Ok(Err(payload)) => Answer::panicked(payload.as_ref(), &state.metrics),
@@ -95,8 +130,8 @@ pub(super) async fn execute(state: &State, operation: Operation, session: Sessio
 /// What a running operation has to say.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// A result; more may come.
-    Next(Answer),
+    /// A result; more may come. A message of a subscription has the cursor to resume after it.
+    Next(Answer, Option<String>),
     /// It is refused or broken; nothing more comes.
     Fail(Answer),
     /// It has ended.
@@ -105,18 +140,27 @@ pub(super) enum Step {
 
 /// Runs an operation of any kind. The next result is only worked on when it is asked for; but a subscription is in force when this
 /// returns, so that whoever hears an answer to something sent after it knows that nothing committed from then on is missed.
-pub(super) async fn start(door: Arc<Door>, operation: Operation, session: Session) -> BoxStream<'static, Step> {
-    let is_subscription = operation.kind == OperationType::Subscription;
-    if !is_subscription {
-        return stream(door, operation, session);
+/// `resume`: the cursor of the last message that arrived, where the transport knows it.
+pub(super) async fn start(
+    door: Arc<Door>,
+    operation: Operation,
+    session: Session,
+    resume: Option<String>,
+) -> BoxStream<'static, Step> {
+    if operation.kind() == OperationType::Subscription {
+        return Box::pin(follow(door, operation, session, resume)).await;
     }
-    match door.state.services.newest().await {
-        Ok(position) => stream(door, operation, session.since(position)),
-        Err(fault) => {
-            tracing::warn!(?fault, "where the log ends could not be found out");
-            fail(Answer::unavailable(&door.state.metrics))
-        }
-    }
+    let once = async move {
+        let answer = execute(&door.state, operation, session).await;
+        if answer.has_begun() { Step::Next(answer, None) } else { Step::Fail(answer) }
+    };
+    let done = |step: &Step| matches!(step, Step::Next(..)).then_some(Step::Done);
+    stream::once(once).flat_map(move |step| stream::iter(done(&step).into_iter().fold(vec![step], push))).boxed()
+}
+
+fn push(mut steps: Vec<Step>, step: Step) -> Vec<Step> {
+    steps.push(step);
+    steps
 }
 
 /// The steps of an operation that has failed before it began.
@@ -124,42 +168,92 @@ pub(super) fn fail(answer: Answer) -> BoxStream<'static, Step> {
     stream::once(async { Step::Fail(answer) }).boxed()
 }
 
-fn stream(door: Arc<Door>, operation: Operation, session: Session) -> BoxStream<'static, Step> {
-    let state = &door.state;
-    state.metrics.operations.add_one();
-    let is_subscription = operation.kind == OperationType::Subscription;
-    let running = is_subscription.then(|| Running::new(&door));
-    let responses = state.schema.execute_stream(operation.request.data(session));
-    AssertUnwindSafe(responses)
-        .catch_unwind()
-        .map(move |response| {
-            let _running = &running;
-            let metrics = &door.state.metrics;
-            match response {
-                Err(payload) => Step::Fail(Answer::panicked(payload.as_ref(), metrics)),
-                Ok(response) => {
-                    let answer = Answer::of(response, metrics);
-                    let is_end = !answer.has_begun() || (is_subscription && answer.ends_subscription());
-                    if is_end { Step::Fail(answer) } else { Step::Next(answer) }
-                }
-            }
-        })
-        .chain(stream::once(async { Step::Done }))
-        .boxed()
+/// A subscription in force. The engine is only there while it finds the source, and while it works on a message: an idle subscription
+/// is a source, a document that others share, and its variables.
+struct Following {
+    door: Arc<Door>,
+    operation: Operation,
+    source: Source,
+    session: Arc<Session>,
+    has_ended: bool,
 }
 
-/// Counts a running subscription for as long as it lives.
-struct Running(Arc<Door>);
+async fn follow(
+    door: Arc<Door>,
+    mut operation: Operation,
+    session: Session,
+    resume: Option<String>,
+) -> BoxStream<'static, Step> {
+    let state = &door.state;
+    state.metrics.operations.add_one();
+    let position = match state.services.newest().await {
+        Ok(position) => position,
+        Err(fault) => {
+            tracing::warn!(?fault, "where the log ends could not be found out");
+            return fail(Answer::unavailable(&state.metrics));
+        }
+    };
+    let session = Arc::new(session.following(position, resume));
+    match run(state, &mut operation, Arc::clone(&session)).await {
+        Err(answer) => return fail(answer),
+        Ok(Some(response)) => return fail(Answer::of(response, &state.metrics)),
+        Ok(None) => {}
+    }
+    let Some(source) = session.source() else {
+        let fault = Response::from_errors(vec![async_graphql::ServerError::new("a subscription without source", None)]);
+        return fail(Answer::of(fault, &state.metrics));
+    };
+    state.metrics.subscriptions.add(1);
+    let following = Following { door, operation, source, session, has_ended: false };
+    stream::unfold(following, Following::advance).boxed()
+}
 
-impl Running {
-    fn new(door: &Arc<Door>) -> Running {
-        door.state.metrics.subscriptions.add(1);
-        Running(Arc::clone(door))
+impl Following {
+    async fn advance(mut self) -> Option<(Step, Following)> {
+        if self.has_ended {
+            return None;
+        }
+        let next = AssertUnwindSafe(self.source.next()).catch_unwind().await;
+        let step = match next {
+            Ok(Some(news)) => Box::pin(self.tell(news)).await,
+            Ok(None) => Step::Done,
+            Err(payload) => Step::Fail(Answer::panicked(payload.as_ref(), &self.door.state.metrics)),
+        };
+        self.has_ended = !matches!(step, Step::Next(..));
+        Some((step, self))
+    }
+
+    async fn tell(&mut self, news: Result<News, Fault>) -> Step {
+        let state = &self.door.state;
+        let is_fault = news.is_err();
+        let cursor = news.as_ref().ok().map(|news| news.cursor().to_owned());
+        let session = Session::telling(news, &self.session);
+        match run(state, &mut self.operation, Arc::new(session)).await {
+            Err(answer) => Step::Fail(answer),
+            Ok(None) => Step::Done,
+            Ok(Some(response)) => {
+                let answer = Answer::of(response, &state.metrics);
+                if is_fault || !answer.has_begun() { Step::Fail(answer) } else { Step::Next(answer, cursor) }
+            }
+        }
     }
 }
 
-impl Drop for Running {
+impl Drop for Following {
     fn drop(&mut self) {
-        self.0.state.metrics.subscriptions.add(-1);
+        self.door.state.metrics.subscriptions.add(-1);
+    }
+}
+
+/// The engine's first response to a subscription; none where its field only found the source.
+async fn run(state: &State, operation: &mut Operation, session: Arc<Session>) -> Result<Option<Response>, Answer> {
+    let metrics = &state.metrics;
+    let request = operation.0.request().map_err(|refusal| Answer::refusing(refusal.errors, refusal.code, metrics))?;
+    let mut responses = state.schema.execute_stream(request.data(session)).boxed();
+    let work = AssertUnwindSafe(responses.next()).catch_unwind();
+    let panicked = |payload: Box<dyn Any + Send>| Answer::panicked(payload.as_ref(), metrics);
+    match tokio::time::timeout(EXECUTION_LIMIT, work).await {
+        Ok(response) => response.map_err(panicked),
+        Err(_) => Err(Answer::refused("TIMEOUT", "This took too long. Try again.", metrics)),
     }
 }

@@ -31,7 +31,7 @@ const COMPLETE: &str = "event: complete\ndata:\n\n";
 
 /// The response to an operation that was refused before it began.
 pub(super) fn refuse(answer: Answer) -> Response {
-    respond(Body::from(next(&answer) + COMPLETE))
+    respond(Body::from(next(&answer, None) + COMPLETE))
 }
 
 /// The response that carries an operation until it ends, the token ends, or the process does. In the last case no `complete` is sent: the
@@ -41,10 +41,11 @@ pub(super) async fn stream(
     operation: Operation,
     session: Session,
     claims: Claims,
+    resume: Option<String>,
     share: Share<UserId>,
 ) -> Response {
     let feed = Feed {
-        steps: operation::start(Arc::clone(&door), operation, session).await,
+        steps: operation::start(Arc::clone(&door), operation, session, resume).await,
         stop: Box::pin({
             let shutdown = door.shutdown.clone();
             async move { shutdown.requested().await }
@@ -68,9 +69,11 @@ fn respond(body: Body) -> Response {
     ([(CONTENT_TYPE.as_str(), Form::Events.content_type()), buffering], body).into_response()
 }
 
-fn next(answer: &Answer) -> String {
+/// The event's id is the cursor: what connects again says it by `Last-Event-ID`.
+fn next(answer: &Answer, cursor: Option<&str>) -> String {
+    let id = cursor.map(|cursor| format!("id: {cursor}\n")).unwrap_or_default();
     match serde_json::to_string(answer) {
-        Ok(json) => format!("event: next\ndata: {json}\n\n"),
+        Ok(json) => format!("event: next\n{id}data: {json}\n\n"),
         Err(fault) => {
             tracing::error!(%fault, "an answer could not be written");
             String::new()
@@ -96,10 +99,10 @@ impl Feed {
         let text = tokio::select! {
             biased;
             () = &mut self.stop => return None,
-            () = &mut self.expiry => self.last(next(&Answer::unauthenticated(&self.door.state.metrics))),
+            () = &mut self.expiry => self.last(next(&Answer::unauthenticated(&self.door.state.metrics), None)),
             step = self.steps.next() => match step {
-                Some(Step::Next(answer)) => next(&answer),
-                Some(Step::Fail(answer)) => self.last(next(&answer)),
+                Some(Step::Next(answer, cursor)) => next(&answer, cursor.as_deref()),
+                Some(Step::Fail(answer)) => self.last(next(&answer, None)),
                 Some(Step::Done) | None => self.last(String::new()),
             },
             () = tokio::time::sleep(BEAT) => return Some((Bytes::from_static(COMMENT), self)),

@@ -312,7 +312,7 @@ impl Socket {
 
     async fn tell(&mut self, id: &str, step: Step) -> Result<(), End> {
         match step {
-            Step::Next(answer) => self.reply("next", Some(id), Some(&answer)).await,
+            Step::Next(answer, _) => self.reply("next", Some(id), Some(&answer)).await,
             Step::Fail(answer) => {
                 self.operations.remove(id);
                 self.reply("error", Some(id), Some(&answer.errors)).await
@@ -445,8 +445,10 @@ async fn start(door: Arc<Door>, claims: Claims, call: Call) -> BoxStream<'static
             return operation::fail(Answer::unavailable(metrics));
         }
     };
-    match Operation::read(call, metrics) {
-        Ok(operation) => operation::start(Arc::clone(&door), operation, Session::new(actor, claims.expires_at)).await,
+    match Operation::read(call, &door.state).await {
+        Ok(operation) => {
+            operation::start(Arc::clone(&door), operation, Session::new(actor, claims.expires_at), None).await
+        }
         Err(answer) => operation::fail(answer),
     }
 }

@@ -3,6 +3,7 @@
 //! so nothing is kept for it and nothing can be skipped; rights are asked again at every event.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,13 +30,25 @@ pub struct Follower {
     begin: i64,
     risk: watch::Sender<i64>,
     requests: Mutex<HashMap<RequestId, watch::Sender<i64>>>,
+    /// Whoever reads here is told when the directory changes something about them.
+    readers: Mutex<HashMap<UserId, watch::Sender<i64>>>,
+    /// The directory's version when they were told last.
+    directory: AtomicI64,
 }
 
 impl Follower {
     /// One that has heard of everything up to now: what comes between this and [`Follower::run`] is followed too.
     pub fn new(store: Store) -> Follower {
         let begin = *store.watch_head().borrow();
-        Follower { store, begin, risk: watch::channel(0).0, requests: Mutex::default() }
+        let (risk, _) = watch::channel(0);
+        Follower {
+            store,
+            begin,
+            risk,
+            requests: Mutex::default(),
+            readers: Mutex::default(),
+            directory: AtomicI64::new(0),
+        }
     }
 
     /// Follows the log until the server stops.
@@ -62,6 +75,9 @@ impl Follower {
             let Some(last) = events.last() else { return Ok(position) };
             position = last.position;
             self.wake(&events);
+            if events.iter().any(|event| event.kind == EventKind::DirectoryImported.as_str()) {
+                self.warn_readers(position).await?;
+            }
             // Other parts of this instance learn the head from here where a notice was lost.
             self.store.announce(position);
             if events.len() < BATCH {
@@ -82,6 +98,29 @@ impl Follower {
                 requests.remove(&id);
             }
         }
+    }
+
+    /// Tells those readers whose account or sets of people have changed since the last time.
+    async fn warn_readers(&self, position: i64) -> Result<(), Fault> {
+        let version = self.store.head().await?.directory_version;
+        let ids: Vec<UserId> = {
+            let mut readers = self.readers.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            readers.retain(|_, sender| sender.receiver_count() > 0);
+            readers.keys().copied().collect()
+        };
+        // Nothing is known before the first time: then everybody asks again.
+        let before = self.directory.swap(version, Ordering::Relaxed);
+        let changed = if ids.is_empty() { ids } else { self.store.people_changed(&ids, before).await? };
+        let readers = self.readers.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for sender in changed.iter().filter_map(|id| readers.get(id)) {
+            sender.send_replace(position);
+        }
+        Ok(())
+    }
+
+    fn watch_reader(&self, user: UserId) -> watch::Receiver<i64> {
+        let mut readers = self.readers.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        readers.entry(user).or_insert_with(|| watch::channel(0).0).subscribe()
     }
 
     fn watch_risk(&self) -> watch::Receiver<i64> {
@@ -135,6 +174,7 @@ struct Reading {
     position: i64,
     waiting: VecDeque<event::Model>,
     news: watch::Receiver<i64>,
+    rights: watch::Receiver<i64>,
 }
 
 impl Reading {
@@ -146,11 +186,20 @@ impl Reading {
         self.services.actor(self.user).await?.ok_or(Fault::Unauthenticated)
     }
 
-    /// Waits for news. That the token ends meanwhile is the door's to see; at the next event it is seen here too.
+    /// Waits for news, or for a change of the reader's own rights, which are asked again then. That the token ends meanwhile is the
+    /// door's to see; at the next event it is seen here too.
     async fn wait(&mut self) -> Result<(), Fault> {
         // Nothing is kept of the last reading: ten thousand wait like this.
         self.waiting = VecDeque::new();
-        self.news.changed().await.map_err(|_| Fault::Unavailable("the log is not followed any more".to_owned()))
+        let (woken, is_rights) = tokio::select! {
+            woken = self.rights.changed() => (woken, true),
+            woken = self.news.changed() => (woken, false),
+        };
+        woken.map_err(|_| Fault::Unavailable("the log is not followed any more".to_owned()))?;
+        if is_rights {
+            Box::pin(self.actor()).await?;
+        }
+        Ok(())
     }
 }
 
@@ -168,7 +217,8 @@ impl Services {
             None => since,
         };
         // Whatever was committed before the news were subscribed to is found by the first reading, which comes after.
-        Ok(Reading { services: self.clone(), user, expires_at, position, waiting: VecDeque::new(), news })
+        let rights = self.follower.watch_reader(user);
+        Ok(Reading { services: self.clone(), user, expires_at, position, waiting: VecDeque::new(), news, rights })
     }
 
     /// Position of the newest event, asked of the database.

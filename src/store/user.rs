@@ -1,7 +1,7 @@
 //! People and groups, as they are shown.
 
 use entity::{GroupId, UserId, group, insider_risk, user, user_risk};
-use sea_orm::FromQueryResult;
+use sea_orm::{FromQueryResult, TryGetable};
 
 use super::access::{self, Viewer};
 use super::page::{Kind, List, PageArgs, contains};
@@ -51,6 +51,18 @@ impl Store {
             descending: false,
         };
         self.page(params, list, args, |row| Ok(user::Model::from_query_result(row, "")?)).await
+    }
+
+    /// Those of `ids` who cannot sign in now, or who came into a set of people or left one after directory version `version`.
+    pub async fn people_changed(&self, ids: &[UserId], version: i64) -> Read<Vec<UserId>> {
+        let mut params = Params::new(self.db);
+        let any = params.any(ids.iter().map(|id| id.0.to_string()));
+        let version = params.add(version);
+        let text = format!(
+            "SELECT u.id FROM directory_user u WHERE u.id {any} AND (NOT u.is_enabled OR u.deleted_at IS NOT NULL \
+             OR EXISTS (SELECT 1 FROM membership m WHERE m.user_id = u.id AND (m.since > {version} OR m.until > {version})))"
+        );
+        self.all(params.statement(text)).await?.iter().map(|row| Ok(UserId::try_get(row, "", "id")?)).collect()
     }
 
     /// People by id, deleted ones too: for what refers to them.

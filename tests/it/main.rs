@@ -8,6 +8,7 @@ mod catalog;
 mod command_line;
 mod control;
 mod crash;
+mod document;
 mod escalation;
 mod house;
 mod import;

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use entity::{ApproverTier, Coverage, Seconds, StageKind, UserId, membership, request, stage};
 use riskgate::demo::{self, FINANCE_DATA, PRODUCTION_ACCESS, WIKI};
+use riskgate::graphql::document::Limits;
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
 use crate::story;
-use crate::support::{Dice, Person, Snapshot, World};
+use crate::support::{Dice, Options, Person, Snapshot, World};
 
 /// Words that tell of risk. Nobody without one of the roles may read any of them (the demo's controls name only roles).
 const WORDS: [&str; 10] = [
@@ -160,7 +161,13 @@ fn ids(answer: &str, prefix: &str) -> BTreeSet<String> {
     starts.map(|(at, _)| answer[at + 1..].split('"').next().expect("an id").to_owned()).collect()
 }
 
-story!(nobody_reads_what_they_may_not_know_and_everybody_reads_what_they_may, |world| {
+/// Documents here ask for everything at once.
+fn wide() -> Options {
+    let limits = Limits { tokens: 100_000, fields: 100_000, aliases: 10_000, cost: u64::MAX, ..Limits::default() };
+    Options { limits, ..Options::default() }
+}
+
+story!(nobody_reads_what_they_may_not_know_and_everybody_reads_what_they_may, wide(), |world| {
     let mut dice = Dice::new(7);
     let schema = Schema::read(&world.person("zoe")).await;
     let roots = "catalogs accessPackages approvalStages assignments controlConfigurations users viewer accessRequests

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use entity::Timestamp;
 use riskgate::app::{App, Setup};
 use riskgate::clock::Clock;
-use riskgate::http::{Limits, Proxies};
+use riskgate::graphql::document::Limits;
+use riskgate::http::{self, Proxies};
 use riskgate::lifecycle::Shutdown;
 use riskgate::store::Target;
 use sea_orm::{ConnectionTrait, Database as Orm, DatabaseConnection};
@@ -202,8 +203,10 @@ async fn fill(url: &str, demo: bool) {
         graphiql: false,
         allowed_origins: Vec::new(),
         proxies: Proxies::default(),
-        limits: Limits::default(),
+        doors: http::Limits::default(),
         tls: None,
+        limits: Limits::default(),
+        trusted_documents: None,
         clockwork: false,
     };
     App::start(setup, shutdown).await.expect("the template is filled").stop().await;

@@ -60,13 +60,17 @@ impl Person {
 
     /// Asks a server that may be gone.
     pub async fn try_ask(&self, query: &str, variables: Value) -> Result<Answer, reqwest::Error> {
-        let response = self
-            .http
-            .post(format!("http://{}/graphql", self.address))
-            .bearer_auth(&self.token)
-            .json(&json!({ "query": query, "variables": variables }))
-            .send()
-            .await?;
+        self.try_ask_with(json!({ "query": query, "variables": variables })).await
+    }
+
+    /// Asks with a body of any shape.
+    pub async fn ask_with(&self, body: Value) -> Answer {
+        self.try_ask_with(body).await.expect("the server answers")
+    }
+
+    async fn try_ask_with(&self, body: Value) -> Result<Answer, reqwest::Error> {
+        let request = self.http.post(format!("http://{}/graphql", self.address)).bearer_auth(&self.token);
+        let response = request.json(&body).send().await?;
         let status = response.status().as_u16();
         Ok(Answer { status, body: response.json().await? })
     }

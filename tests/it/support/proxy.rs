@@ -8,7 +8,8 @@ use entity::Seconds;
 use riskgate::app::{App, Setup};
 use riskgate::clock::Clock;
 use riskgate::demo;
-use riskgate::http::{Limits, Proxies};
+use riskgate::graphql::document::Limits;
+use riskgate::http::{self, Proxies};
 use riskgate::lifecycle::Shutdown;
 use riskgate::store::Target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -177,8 +178,10 @@ impl Wired {
             graphiql: false,
             allowed_origins: Vec::new(),
             proxies: Proxies::default(),
-            limits: Limits::default(),
+            doors: http::Limits::default(),
             tls: None,
+            limits: Limits::default(),
+            trusted_documents: None,
             clockwork: false,
         };
         let app = App::start(setup, Shutdown::new()).await.expect("the server starts");

@@ -4,7 +4,8 @@ use entity::{Seconds, Timestamp, UserId};
 use riskgate::app::{App, Setup};
 use riskgate::clock::Clock;
 use riskgate::demo;
-use riskgate::http::{Limits, Proxies, TlsFiles};
+use riskgate::graphql::document::Limits;
+use riskgate::http::{self, Proxies, TlsFiles};
 use riskgate::lifecycle::Shutdown;
 use riskgate::service::{Services, Sources};
 use riskgate::store::log::Verdict;
@@ -27,9 +28,13 @@ pub struct Options {
     /// Proxies that are believed.
     pub proxies: Proxies,
     /// How much the doors take.
-    pub limits: Limits,
+    pub doors: http::Limits,
     /// The door's own certificate.
     pub tls: Option<TlsFiles>,
+    /// How large documents may be.
+    pub limits: Limits,
+    /// The documents that alone may run.
+    pub trusted_documents: Option<Vec<String>>,
 }
 
 impl Default for Options {
@@ -41,6 +46,8 @@ impl Default for Options {
             allowed_origins: Vec::new(),
             proxies: Proxies::default(),
             limits: Limits::default(),
+            trusted_documents: None,
+            doors: http::Limits::default(),
             tls: None,
         }
     }
@@ -79,8 +86,10 @@ impl World {
             graphiql: false,
             allowed_origins: self.options.allowed_origins.clone(),
             proxies: self.options.proxies.clone(),
-            limits: self.options.limits.clone(),
+            doors: self.options.doors.clone(),
             tls: self.options.tls.clone(),
+            limits: self.options.limits,
+            trusted_documents: self.options.trusted_documents.clone(),
             clockwork: false,
         };
         App::start(setup, Shutdown::new()).await.expect("the server starts")

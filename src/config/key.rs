@@ -1,4 +1,4 @@
-//! The table of keys.
+//! The keys: one table for the file, the environment, the command line and the page that documents them.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// Texts; in a variable separated by commas.
     List,
-    /// A whole number above zero.
+    /// A whole number, not negative.
     Number,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for Kind {
             Kind::Flag => f.write_str("true or false"),
             Kind::Word(words) => f.write_str(&words.join(" or ")),
             Kind::List => f.write_str("a list of texts"),
-            Kind::Number => f.write_str("a whole number above zero"),
+            Kind::Number => f.write_str("a whole number"),
         }
     }
 }
@@ -52,7 +52,7 @@ pub struct Key {
 }
 
 /// Every key there is.
-pub static KEYS: [Key; 22] = [
+pub static KEYS: [Key; 33] = [
     Key {
         name: "listen",
         env: "RISKGATE_LISTEN",
@@ -126,6 +126,14 @@ pub static KEYS: [Key; 22] = [
         meaning: "The header that the trusted proxies write; the other one is ignored.",
     },
     Key {
+        name: "web.trusted_documents",
+        env: "RISKGATE_WEB__TRUSTED_DOCUMENTS",
+        option: None,
+        kind: Kind::Text,
+        default: "none",
+        meaning: "A JSON file of documents, by any key; where it is given, only those run, by their text or their SHA-256.",
+    },
+    Key {
         name: "tls.certificate_file",
         env: "RISKGATE_TLS__CERTIFICATE_FILE",
         option: None,
@@ -141,6 +149,36 @@ pub static KEYS: [Key; 22] = [
         default: "none",
         meaning: "Its private key, as PEM.",
     },
+    limit("limits.tokens", "RISKGATE_LIMITS__TOKENS", "2000", "Tokens of a document, comments and commas included."),
+    limit("limits.depth", "RISKGATE_LIMITS__DEPTH", "16", "Fields below each other in a document, fragments followed."),
+    limit(
+        "limits.fields",
+        "RISKGATE_LIMITS__FIELDS",
+        "1000",
+        "Fields of a document, each as often as its fragment is spread.",
+    ),
+    limit("limits.aliases", "RISKGATE_LIMITS__ALIASES", "50", "Aliases of a document, counted alike."),
+    limit("limits.directives", "RISKGATE_LIMITS__DIRECTIVES", "50", "Directives of a document, counted alike."),
+    limit("limits.definitions", "RISKGATE_LIMITS__DEFINITIONS", "50", "Operations and fragments of a document."),
+    limit(
+        "limits.list_items",
+        "RISKGATE_LIMITS__LIST_ITEMS",
+        "1000",
+        "Entries of one list among arguments or variables.",
+    ),
+    limit(
+        "limits.introspection_depth",
+        "RISKGATE_LIMITS__INTROSPECTION_DEPTH",
+        "2",
+        "Lists of the schema's parts below each other in an introspection.",
+    ),
+    limit(
+        "limits.cost",
+        "RISKGATE_LIMITS__COST",
+        "100000",
+        "Values that an answer can have: page sizes multiplied along the nesting.",
+    ),
+    limit("limits.errors", "RISKGATE_LIMITS__ERRORS", "5", "Errors told about one document."),
     Key {
         name: "limits.connections",
         env: "RISKGATE_LIMITS__CONNECTIONS",
@@ -230,3 +268,7 @@ pub static KEYS: [Key; 22] = [
         meaning: "What of that comes back each minute.",
     },
 ];
+
+const fn limit(name: &'static str, env: &'static str, default: &'static str, meaning: &'static str) -> Key {
+    Key { name, env, option: None, kind: Kind::Number, default, meaning }
+}
