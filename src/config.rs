@@ -307,10 +307,9 @@ impl Settings {
     fn tls(&self) -> Result<Option<Tls>, String> {
         match (self.get("tls.certificate_file"), self.get("tls.private_key_file")) {
             (None, None) => Ok(None),
-            (Some(certificate), Some(private_key)) => Ok(Some(Tls {
-                certificate: certificate.text()?.into(),
-                private_key: private_key.text()?.into(),
-            })),
+            (Some(certificate), Some(private_key)) => {
+                Ok(Some(Tls { certificate: certificate.text()?.into(), private_key: private_key.text()?.into() }))
+            }
             (Some(given), None) => Err(given.fault("tls.private_key_file is missing")),
             (None, Some(given)) => Err(given.fault("tls.certificate_file is missing")),
         }

@@ -1,7 +1,6 @@
 //! The demo world: a small company with fixed ids, and a history that its own use cases made, with the clock set back. Nothing in it
 //! is forged.
 
-
 use entity::{
     CatalogId, DirectoryRole, GroupId, PackageId, PolicyId, PolicyStage, RequestId, RiskLevel, RiskSource, Seconds,
     SubjectSet, Timestamp, UserId, Verdict, canonical_uuid, deployment,

@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes};
 use hyper::body::{Body as Stream, Frame, SizeHint};
 
 use super::crowd::Visit;
+use super::graphql::Weight;
 
 /// The largest piece, in bytes. Over HTTP/2 the library holds one for each answer that is not taken.
 pub(super) const PIECE: usize = 64 * 1024;
@@ -15,14 +16,17 @@ pub(super) const PIECE: usize = 64 * 1024;
 pub(super) struct Delivery {
     body: Body,
     rest: Bytes,
-    /// Has nothing been handed out yet?
-    is_empty: bool,
+    /// Does the last byte go out by itself? Over HTTP/2 the library takes a piece as soon as the client has room for one byte, and would
+    /// be done with the answer, and this with it, while the rest still waits. For another byte it asks when that has gone.
+    keeps_last: bool,
     visit: Option<Visit>,
+    _weight: Option<Weight>,
 }
 
 impl Delivery {
-    pub fn new(body: Body, visit: Option<Visit>) -> Delivery {
-        let delivery = Delivery { body, rest: Bytes::new(), is_empty: true, visit };
+    pub fn new(body: Body, is_http2: bool, visit: Option<Visit>, weight: Option<Weight>) -> Delivery {
+        let keeps_last = is_http2 && body.size_hint().exact().is_some();
+        let delivery = Delivery { body, rest: Bytes::new(), keeps_last, visit, _weight: weight };
         // The head too must be taken before anybody asks for the first piece.
         delivery.owes(true);
         delivery
@@ -35,9 +39,12 @@ impl Delivery {
     }
 
     fn piece(&mut self) -> Bytes {
-        self.is_empty = false;
         self.owes(true);
-        let end = self.rest.len().min(PIECE);
+        let end = match self.rest.len() {
+            length if length > PIECE => PIECE,
+            length if self.keeps_last && length > 1 => length - 1,
+            length => length,
+        };
         self.rest.split_to(end)
     }
 }
@@ -69,9 +76,7 @@ impl Stream for Delivery {
     }
 
     fn is_end_stream(&self) -> bool {
-        // Said beforehand only where there is nothing at all: over HTTP/2 the library would else be done with the answer, and this with
-        // it, while the last piece is still waiting for the client.
-        self.rest.is_empty() && self.is_empty && self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -104,17 +109,16 @@ mod tests {
         let limits = Limits::default();
         let guest = Crowd::new(&limits, Arc::default()).admit(None).unwrap();
         let patience = Patience { head: limits.head, idle: limits.idle, piece: limits.piece };
-        let mut delivery = Delivery::new(Body::from(vec![7; 2 * PIECE + 1]), guest.enter());
+        let mut delivery = Delivery::new(Body::from(vec![7; 2 * PIECE + 3]), true, guest.enter(), None);
         let mut context = Context::from_waker(std::task::Waker::noop());
-        for (left, piece) in [(2 * PIECE + 1, PIECE), (PIECE + 1, PIECE), (1, 1)] {
+        for (left, piece) in [(2 * PIECE + 3, PIECE), (PIECE + 3, PIECE), (3, 2), (1, 1)] {
             assert_eq!((delivery.size_hint().exact(), delivery.is_end_stream()), (Some(left as u64), false));
             let polled = Pin::new(&mut delivery).poll_frame(&mut context);
             let Poll::Ready(Some(Ok(frame))) = polled else { panic!("no piece: {polled:?}") };
             assert_eq!(frame.into_data().unwrap().len(), piece);
         }
-        assert_eq!((delivery.size_hint().exact(), delivery.is_end_stream()), (Some(0), false));
+        assert!(delivery.is_end_stream());
         assert_eq!(guest.overdue(patience).await, Cut::Slow);
-        assert!(matches!(Pin::new(&mut delivery).poll_frame(&mut context), Poll::Ready(None)));
         drop(delivery);
         assert_eq!(guest.overdue(patience).await, Cut::Idle);
     }

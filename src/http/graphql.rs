@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use apollo_compiler::executable::OperationType;
 use axum::Extension;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequestParts, Query, Request, State, WebSocketUpgrade};
 use axum::http::header::{
     ALLOW, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, UPGRADE,
@@ -23,17 +23,21 @@ use futures_util::StreamExt;
 use serde::Deserialize;
 
 use super::accept::{Accepted, Form, negotiate};
-use super::answer::Answer;
-use super::operation::{self, Call, Operation};
+use super::answer::{Answer, seconds};
 use super::crowd::Guest;
 use super::listen::Caller;
-use super::share::Full;
+use super::operation::{self, Call, Operation};
+use super::share::{Full, Share};
 use super::{Door, cors, sse, ws};
 use crate::auth::{self, Claims, Denied};
 use crate::graphql::Session;
 
-/// A body that is no larger takes part in no budget, in bytes: there are no more of them than connections.
+/// A body, or an answer, that is no larger takes part in no budget, in bytes: there are no more of them than connections.
 const SMALL_BODY: usize = 8 * 1024;
+
+/// What an answer holds until the client has taken it: an extension of the response.
+#[derive(Clone)]
+pub(super) struct Weight(#[expect(dead_code, reason = "lives to be counted")] Arc<Share<UserId>>);
 
 /// Why a request is not an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,9 +91,11 @@ impl Refusal {
             Refusal::TooLarge => (S::PAYLOAD_TOO_LARGE, LIMIT, "The body is too large."),
             Refusal::TooSlow => (S::REQUEST_TIMEOUT, BAD, "The body did not arrive in time."),
             Refusal::TooMuch(_) => (S::TOO_MANY_REQUESTS, LIMIT, "You have asked for too much. Wait, then try again."),
-            Refusal::TooManyFailures(_) => {
-                (S::TOO_MANY_REQUESTS, LIMIT, "Too many requests from your address had no valid token. Wait, then try again.")
-            }
+            Refusal::TooManyFailures(_) => (
+                S::TOO_MANY_REQUESTS,
+                LIMIT,
+                "Too many requests from your address had no valid token. Wait, then try again.",
+            ),
             Refusal::Busy => {
                 (S::TOO_MANY_REQUESTS, LIMIT, "Too much of yours is under way: end a stream, or wait for an answer.")
             }
@@ -119,11 +125,6 @@ impl Refusal {
         response.headers_mut().insert(name, value);
         response
     }
-}
-
-/// In whole seconds, rounded up, and never none.
-fn seconds(wait: Duration) -> u64 {
-    u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
 }
 
 /// Every request on `/graphql`.
@@ -206,7 +207,8 @@ async fn run(door: &Arc<Door>, parts: Parts, body: Body, accepted: Accepted) -> 
     if call.is_empty() {
         return Err(Refusal::NoQuery);
     }
-    let operation = match Operation::read(call, &door.state).await {
+    call.charge(door, claims.user).map_err(Refusal::TooMuch)?;
+    let mut operation = match Operation::read(call, &door.state).await {
         Ok(operation) => operation,
         Err(answer) if accepted.best == Form::Events => return Ok(sse::refuse(answer)),
         Err(answer) => return Ok(respond(status(&answer, accepted.best), accepted.best, &answer)),
@@ -214,15 +216,26 @@ async fn run(door: &Arc<Door>, parts: Parts, body: Body, accepted: Accepted) -> 
     match operation.kind() {
         OperationType::Mutation if is_get => return Err(Refusal::Mutation),
         OperationType::Subscription if !accepted.takes_events => return Err(Refusal::Events),
-        OperationType::Query | OperationType::Mutation if accepted.best != Form::Events => {}
-        _ => {
-            let mut share = door.streams.open(claims.user);
-            share.grow(1).map_err(|_| Refusal::Busy)?;
-            return Ok(sse::stream(Arc::clone(door), operation, session, claims, resume, share).await);
-        }
+        _ => operation.charge(door, claims.user).map_err(Refusal::TooMuch)?,
     }
-    let answer = Box::pin(operation::execute(&door.state, operation, session)).await;
-    Ok(respond(status(&answer, accepted.best), accepted.best, &answer))
+    if operation.kind() == OperationType::Subscription || accepted.best == Form::Events {
+        let mut share = door.streams.open(claims.user);
+        share.grow(1).map_err(|_| Refusal::Busy)?;
+        return Ok(sse::stream(Arc::clone(door), operation, session, claims, resume, share).await);
+    }
+    let is_query = operation.kind() == OperationType::Query;
+    let answer = Box::pin(operation::execute(door, operation, session)).await;
+    let mut response = respond(status(&answer, accepted.best), accepted.best, &answer);
+    let size = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
+    if size > SMALL_BODY {
+        let mut share = door.answers.open(claims.user);
+        // What a mutation has done is told all the same.
+        if share.grow(size).is_err() && is_query {
+            return Err(Refusal::Busy);
+        }
+        response.extensions_mut().insert(Weight(Arc::new(share)));
+    }
+    Ok(response)
 }
 
 /// Who the `Authorization` header names.
@@ -283,7 +296,9 @@ async fn from_body(door: &Door, headers: &HeaderMap, body: Body, user: UserId) -
     if length.is_some_and(|length| length > door.state.limits.message_bytes as u64) {
         return Err(Refusal::TooLarge);
     }
-    let bytes = tokio::time::timeout(door.state.limits.body, gather(door, body, user)).await.map_err(|_| Refusal::TooSlow)??;
+    let bytes = tokio::time::timeout(door.state.limits.body, gather(door, body, user))
+        .await
+        .map_err(|_| Refusal::TooSlow)??;
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
         // serde would also take the members of an object from an array.
         Some(b'[') => Err(Refusal::Batch),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HOST};
-use axum::http::{HeaderValue, Request, Response, StatusCode};
+use axum::http::{HeaderValue, Request, Response, StatusCode, Version};
 use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -228,6 +228,9 @@ impl House {
                 cut = guest.overdue(patience) => break cut,
             }
         };
+        if is_stopping && cut == Cut::Idle {
+            return;
+        }
         if let Some(parts) = connection.into_parts() {
             self.leave(cut, parts.io.into_inner(), !parts.read_buf.is_empty()).await;
         }
@@ -315,13 +318,16 @@ impl House {
         let Some(visit) = caller.guest.enter() else {
             metrics.count_status(503);
             let body = wire::error_body("UNAVAILABLE", "There is no room for one more request. Try again.");
-            return Ok(own_answer(StatusCode::SERVICE_UNAVAILABLE, body).map(|body| Delivery::new(body, None)));
+            return Ok(
+                own_answer(StatusCode::SERVICE_UNAVAILABLE, body).map(|body| Delivery::new(body, false, None, None))
+            );
         };
+        let is_http2 = request.version() == Version::HTTP_2;
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(caller);
         name_host(&mut request);
         let work = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind();
-        let response = match work.await {
+        let mut response = match work.await {
             Ok(Ok(response)) => response,
             Err(_) => {
                 metrics.panics.add_one();
@@ -332,7 +338,8 @@ impl House {
             }
         };
         metrics.count_status(response.status().as_u16());
-        Ok(response.map(|body| Delivery::new(body, Some(visit))))
+        let weight = response.extensions_mut().remove();
+        Ok(response.map(|body| Delivery::new(body, is_http2, Some(visit), weight)))
     }
 }
 

@@ -87,11 +87,16 @@ struct Door {
     rates: Rates,
     streams: Arc<Shares<UserId>>,
     bodies: Arc<Shares<UserId>>,
+    answers: Arc<Shares<UserId>>,
 }
 
 /// Bodies that are still arriving: what those of one user, and all together, may hold, in bytes. Small ones are not counted.
 const BODIES_PER_USER: usize = 4 * 1024 * 1024;
-const BODIES: usize = 32 * 1024 * 1024;
+const BODIES: usize = 16 * 1024 * 1024;
+
+/// The same for answers that are not taken yet.
+const ANSWERS_PER_USER: usize = 16 * 1024 * 1024;
+const ANSWERS: usize = 48 * 1024 * 1024;
 
 impl Door {
     fn new(state: State, shutdown: Shutdown) -> Door {
@@ -100,6 +105,7 @@ impl Door {
             rates: Rates::new(limits),
             streams: Shares::new(limits.streams_per_user, usize::MAX),
             bodies: Shares::new(BODIES_PER_USER.max(limits.message_bytes), BODIES.max(limits.message_bytes)),
+            answers: Shares::new(ANSWERS_PER_USER, ANSWERS),
             state,
             shutdown,
         }

@@ -168,8 +168,10 @@ impl Rates {
     }
 
     /// Gives back what an operation did not cost after all. Its decisions count whatever came of them.
-    pub fn settle(&self, who: UserId, price: Price, used: u64) {
-        self.costs.give_back(&who, price.cost.saturating_sub(used));
+    pub fn settle(&self, who: UserId, unused: u64) {
+        if unused > 0 {
+            self.costs.give_back(&who, unused);
+        }
     }
 
     /// How large somebody's bucket of cost is, what it holds now, and what comes back in a minute.
@@ -254,7 +256,7 @@ mod tests {
         let (rates, ada) = (Rates::new(&limits), UserId(uuid::Uuid::from_u128(1)));
         let price = Price { cost: 8, decisions: 2 };
         rates.take(ada, price, NOW).unwrap();
-        rates.settle(ada, price, 1);
+        rates.settle(ada, 7);
         assert_eq!(rates.costs(ada, NOW), (limits.cost, 9));
         assert_eq!(rates.take(ada, price, NOW), Err(Duration::from_secs(1)), "two decisions, and one is left");
         rates.take(ada, Price { cost: 9, decisions: 0 }, NOW).unwrap();

@@ -23,8 +23,8 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_stream::StreamMap;
 
 use super::answer::Answer;
-use super::operation::{self, Call, Operation, Step};
 use super::crowd::{Guest, Visit};
+use super::operation::{self, Call, Operation, Step};
 use super::share::Share;
 use super::{Door, until};
 use crate::auth::{self, Claims, Denied};
@@ -445,8 +445,15 @@ async fn start(door: Arc<Door>, claims: Claims, call: Call) -> BoxStream<'static
             return operation::fail(Answer::unavailable(metrics));
         }
     };
+    let too_much = |wait| operation::fail(Answer::too_much(wait, metrics));
+    if let Err(wait) = call.charge(&door, claims.user) {
+        return too_much(wait);
+    }
     match Operation::read(call, &door.state).await {
-        Ok(operation) => {
+        Ok(mut operation) => {
+            if let Err(wait) = operation.charge(&door, claims.user) {
+                return too_much(wait);
+            }
             operation::start(Arc::clone(&door), operation, Session::new(actor, claims.expires_at), None).await
         }
         Err(answer) => operation::fail(answer),

@@ -21,7 +21,8 @@ async fn refused(person: &Person, head: &str, body: &[u8]) -> (u16, String) {
 async fn a_slow_body_is_told_so() {
     let world = world(Limits { body: SHORT, ..Limits::default() }).await;
     let alice = world.person("alice");
-    for (head, begin) in [("content-length: 100\r\n", "{\"query\":"), ("transfer-encoding: chunked\r\n", "5\r\n{\"que")] {
+    for (head, begin) in [("content-length: 100\r\n", "{\"query\":"), ("transfer-encoding: chunked\r\n", "5\r\n{\"que")]
+    {
         assert_eq!(refused(&alice, head, begin.as_bytes()).await, (408, "BAD_USER_INPUT".to_owned()));
     }
     assert_eq!(answered(&world, 408).await, 2);
@@ -74,7 +75,10 @@ async fn a_compressed_body_is_refused_unopened() {
 async fn nothing_of_a_body_is_read_for_who_is_nobody() {
     let world = world(Limits::default()).await;
     let mut raw = Raw::connect(world.app().address).await;
-    raw.send("POST /graphql HTTP/1.1\r\nhost: riskgate\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n").await;
+    raw.send(
+        "POST /graphql HTTP/1.1\r\nhost: riskgate\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n",
+    )
+    .await;
     let answer = raw.answer().await;
     assert_eq!((answer.status, answer.code().as_str()), (401, "UNAUTHENTICATED"), "before the body came");
     assert_eq!(answer.header("www-authenticate"), Some("bearer"));

@@ -57,7 +57,8 @@ async fn sockets_that_never_say_who_they_are_give_way_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trusted_proxy_may_bring_many() {
-    let mut options = Options { doors: Limits { connections_per_address: 2, ..Limits::default() }, ..Options::default() };
+    let mut options =
+        Options { doors: Limits { connections_per_address: 2, ..Limits::default() }, ..Options::default() };
     options.proxies.networks = vec!["127.0.0.0/8".parse().expect("a network")];
     let world = World::start(Kind::Sqlite, options).await;
     let sam = world.person("sam");

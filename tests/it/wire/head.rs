@@ -58,7 +58,11 @@ async fn a_head_that_is_too_large_is_refused_as_json() {
         raw.try_send(head).await;
         let answer = raw.answer().await;
         assert_eq!((answer.status, answer.code().as_str()), (431, "LIMIT_EXCEEDED"), "{}", answer.head);
-        assert!(answer.header("date").is_some() && answer.header("cache-control") == Some("no-store"), "{}", answer.head);
+        assert!(
+            answer.header("date").is_some() && answer.header("cache-control") == Some("no-store"),
+            "{}",
+            answer.head
+        );
         raw.is_cut().await;
     }
     is_served(&world.person("alice")).await;
@@ -83,7 +87,11 @@ async fn an_endless_head_is_refused_at_its_limit() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_http_is_refused_as_json() {
     let world = world(Limits::default()).await;
-    for bytes in ["\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\r\n\r\n", "GET /\u{0} HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\na b: c\r\n\r\n"] {
+    for bytes in [
+        "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\r\n\r\n",
+        "GET /\u{0} HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\na b: c\r\n\r\n",
+    ] {
         let mut raw = Raw::connect(world.app().address).await;
         raw.send(bytes).await;
         let answer = raw.answer().await;
@@ -99,7 +107,9 @@ async fn two_lengths_smuggle_no_second_request() {
     let world = world(Limits::default()).await;
     let alice = world.person("alice");
     let second = "GET /metrics HTTP/1.1\r\nhost: riskgate\r\n\r\n";
-    for lengths in ["content-length: 2\r\ncontent-length: 44\r\n", "content-length: 2\r\ntransfer-encoding: chunked\r\n"] {
+    for lengths in
+        ["content-length: 2\r\ncontent-length: 44\r\n", "content-length: 2\r\ntransfer-encoding: chunked\r\n"]
+    {
         let mut raw = Raw::connect(world.app().address).await;
         raw.send(alice.head(lengths) + "0\r\n\r\n" + second).await;
         let rest = String::from_utf8(raw.rest().await).expect("text");

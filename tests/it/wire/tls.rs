@@ -123,7 +123,10 @@ async fn a_new_certificate_is_served_without_a_restart_and_a_bad_one_is_not() {
 
 async fn metrics(world: &World, root: &RootCertStore) -> String {
     let mut stream = shake(world, root, &["http/1.1"]).await.expect("the old certificate is still served");
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.expect("it is taken");
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await
+        .expect("it is taken");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("an answer, and its end");
     answer
