@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::Message as Frame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -20,6 +21,7 @@ const SILENCE: Duration = Duration::from_millis(400);
 pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     next_id: u32,
+    pings: u32,
     /// What arrived while something else was waited for.
     early: VecDeque<Message>,
 }
@@ -42,10 +44,22 @@ pub struct Subscription {
 impl Socket {
     /// Opens the sub-protocol and nothing more.
     pub async fn open(address: SocketAddr) -> Socket {
+        let headers = [("sec-websocket-protocol", "graphql-transport-ws")];
+        Socket::open_with(address, &headers).await.expect("the socket opens")
+    }
+
+    /// Opens with these headers, or gets the status of the refusal.
+    pub async fn open_with(address: SocketAddr, headers: &[(&'static str, &str)]) -> Result<Socket, u16> {
         let mut request = format!("ws://{address}/graphql").into_client_request().expect("a request");
-        request.headers_mut().insert("Sec-WebSocket-Protocol", "graphql-transport-ws".parse().expect("a header"));
-        let (stream, _) = tokio_tungstenite::connect_async(request).await.expect("the socket opens");
-        Socket { stream, next_id: 0, early: VecDeque::new() }
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("a header"));
+        }
+        let stream = TcpStream::connect(address).await.expect("the server listens");
+        match tokio_tungstenite::client_async(request, MaybeTlsStream::Plain(stream)).await {
+            Ok((stream, _)) => Ok(Socket { stream, next_id: 0, pings: 0, early: VecDeque::new() }),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Opens, introduces itself, and is acknowledged.
@@ -62,6 +76,26 @@ impl Socket {
     /// Sends a message.
     pub async fn send(&mut self, message: Value) {
         self.stream.send(Frame::text(message.to_string())).await.expect("the server listens");
+    }
+
+    /// Sends to a server that may have had enough.
+    pub async fn try_send(&mut self, message: Value) {
+        let _ = self.stream.send(Frame::text(message.to_string())).await;
+    }
+
+    /// Sends a text as it is.
+    pub async fn send_text(&mut self, text: &str) {
+        self.stream.send(Frame::text(text)).await.expect("the server listens");
+    }
+
+    /// Sends bytes, which is no message of the protocol.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.send(Frame::binary(bytes.to_vec())).await.expect("the server listens");
+    }
+
+    /// How many pings of the WebSocket itself have come by now.
+    pub fn pings(&self) -> u32 {
+        self.pings
     }
 
     /// The next message; pings of the WebSocket itself are answered below.
@@ -84,7 +118,7 @@ impl Socket {
                     return Message::Closed(close.code.into(), close.reason.to_string());
                 }
                 Some(Ok(Frame::Close(None))) | None => return Message::Closed(1005, String::new()),
-                Some(Ok(_)) => {}
+                Some(Ok(frame)) => self.pings += u32::from(frame.is_ping()),
                 Some(Err(error)) => return Message::Closed(1006, error.to_string()),
             }
         }
