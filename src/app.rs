@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::demo;
 use crate::graphql::document::{Documents, Limits};
 use crate::http::{self, Explorer, ForwardedHeader, Person, Proxies, Tls, TlsFiles};
-use crate::lifecycle::Shutdown;
+use crate::lifecycle::{self, Shutdown};
 use crate::service::{CursorKey, ImportError, Imported, Services, Sources};
 use crate::store::log::Verdict;
 use crate::store::{Db, Role, Store, Target, deployment as installation};
@@ -32,6 +32,9 @@ const DEMO_TOKEN: Seconds = Seconds::hours(8);
 
 /// What is left to the process once its commits have ended, or have been given up.
 const AFTER_COMMITS: Duration = Duration::from_millis(500);
+
+/// Files that the process opens besides connections: databases, the log, certificates.
+const OTHER_FILES: usize = 128;
 
 /// Options of `serve`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -298,6 +301,12 @@ fn doors(config: &Config) -> http::Limits {
     for (name, value) in &config.limits {
         limits.set(name, *value);
     }
+    // Where there are no descriptors left, nobody is let in, not even who would be let in instead of somebody idle.
+    let room = lifecycle::raise_file_limit().saturating_sub(OTHER_FILES).max(1);
+    if config.limit("connections").is_some() && limits.connections > room {
+        tracing::warn!(room, "the system allows fewer open files than limits.connections");
+    }
+    limits.connections = limits.connections.min(room);
     limits
 }
 

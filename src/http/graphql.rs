@@ -28,12 +28,9 @@ use super::crowd::Guest;
 use super::listen::Caller;
 use super::operation::{self, Call, Operation};
 use super::share::{Full, Share};
-use super::{Door, cors, sse, ws};
+use super::{Door, SMALL, cors, sse, ws};
 use crate::auth::{self, Claims, Denied};
 use crate::graphql::Session;
-
-/// A body, or an answer, that is no larger takes part in no budget, in bytes: there are no more of them than connections.
-const SMALL_BODY: usize = 8 * 1024;
 
 /// What an answer holds until the client has taken it: an extension of the response.
 #[derive(Clone)]
@@ -227,7 +224,7 @@ async fn run(door: &Arc<Door>, parts: Parts, body: Body, accepted: Accepted) -> 
     let answer = Box::pin(operation::execute(door, operation, session)).await;
     let mut response = respond(status(&answer, accepted.best), accepted.best, &answer);
     let size = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
-    if size > SMALL_BODY {
+    if size > SMALL {
         let mut share = door.answers.open(claims.user);
         // What a mutation has done is told all the same.
         if share.grow(size).is_err() && is_query {
@@ -329,7 +326,7 @@ async fn gather(door: &Door, body: Body, user: UserId) -> Result<Vec<u8>, Refusa
         if length > door.state.limits.message_bytes {
             return Err(Refusal::TooLarge);
         }
-        if length > SMALL_BODY {
+        if length > SMALL {
             share.grow(chunk.len()).map_err(|full| match full {
                 Full::Own => Refusal::Busy,
                 Full::All => Refusal::Crowded,

@@ -90,7 +90,10 @@ struct Door {
     answers: Arc<Shares<UserId>>,
 }
 
-/// Bodies that are still arriving: what those of one user, and all together, may hold, in bytes. Small ones are not counted.
+/// A body, or an answer, that is no larger takes part in no budget, in bytes: there are no more of them than connections.
+const SMALL: usize = 8 * 1024;
+
+/// Bodies that are still arriving: what those of one user, and all together, may hold, in bytes.
 const BODIES_PER_USER: usize = 4 * 1024 * 1024;
 const BODIES: usize = 16 * 1024 * 1024;
 

@@ -26,7 +26,7 @@ use super::answer::Answer;
 use super::crowd::{Guest, Visit};
 use super::operation::{self, Call, Operation, Step};
 use super::share::Share;
-use super::{Door, until};
+use super::{Door, SMALL, until};
 use crate::auth::{self, Claims, Denied};
 use crate::graphql::Session;
 use crate::lifecycle::Hold;
@@ -170,6 +170,8 @@ struct Socket {
     next_ping: Instant,
     guest: Arc<Guest>,
     client: IpAddr,
+    /// Once it has said who it is.
+    user: Option<UserId>,
     _hold: Hold,
 }
 
@@ -185,7 +187,8 @@ impl Socket {
         door.state.metrics.sockets.add(1);
         let now = Instant::now();
         let next_ping = now + door.state.limits.ping;
-        Socket { door, socket, operations: StreamMap::new(), last_frame: now, next_ping, guest, client, _hold: hold }
+        let operations = StreamMap::new();
+        Socket { door, socket, operations, last_frame: now, next_ping, guest, client, user: None, _hold: hold }
     }
 
     async fn run(mut self) {
@@ -235,6 +238,7 @@ impl Socket {
                     share.grow(1).map_err(|_| End::close(1013, "Too many streams of this user"))?;
                     let visit = guest.enter().ok_or_else(End::crowded)?;
                     guest.allow(usize::MAX);
+                    self.user = Some(claims.user);
                     self.reply::<()>("connection_ack", None, None).await?;
                     return Ok(Place { claims, _share: share, _visit: visit });
                 }
@@ -369,6 +373,10 @@ impl Socket {
             tracing::error!(%fault, "an answer could not be written");
             End::close(1011, "Internal error")
         })?;
+        let mut share = self.user.map(|user| self.door.answers.open(user));
+        if let Some(share) = share.as_mut().filter(|_| text.len() > SMALL) {
+            share.grow(text.len()).map_err(|_| End::close(1013, "Too much of this user is under way"))?;
+        }
         self.send(Message::Text(text.into())).await
     }
 

@@ -260,3 +260,31 @@ async fn answers_that_are_not_taken_cut_the_connection() {
     is_served(&world.person("alice")).await;
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_are_not_taken_hold_so_much_and_no_more() {
+    let world = world(Limits { piece: Duration::from_secs(600), ..Limits::default() }).await;
+    let (mallory, alice) = (world.person("mallory"), world.person("alice"));
+    let stream = TcpStream::connect(world.app().address).await.expect("the server listens");
+    let (mut client, connection) =
+        h2::client::Builder::new().initial_window_size(0).handshake::<_, Bytes>(stream).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    let mut held = Vec::new();
+    let refused = loop {
+        client = client.ready().await.expect("it is ready");
+        let (response, mut body) = client.send_request(head(&mallory), false).expect("it is sent");
+        body.send_data(json!({ "query": LARGE_ANSWER }).to_string().into(), true).expect("it is sent");
+        let response = response.await.expect("an answer");
+        if response.status() != StatusCode::OK {
+            break response.status();
+        }
+        held.push(response);
+        assert!(held.len() < 100, "nobody stops it");
+    };
+    assert_eq!(refused, StatusCode::TOO_MANY_REQUESTS);
+    is_served(&mallory).await;
+    is_served(&alice).await;
+    drop((held, client));
+    until(async || mallory.ask(LARGE_ANSWER, Value::Null).await.status == 200).await;
+    world.end().await;
+}

@@ -20,7 +20,8 @@ use serde_json::Value;
 use crate::support::{Kind, Options, Person, World};
 
 /// A question whose answer is several pieces long.
-const LARGE_ANSWER: &str = "{ a: __schema { ...S } b: __schema { ...S } c: __schema { ...S } }
+const LARGE_ANSWER: &str = "{ a: __schema { ...S } b: __schema { ...S } c: __schema { ...S }
+    d: __schema { ...S } e: __schema { ...S } f: __schema { ...S } }
     fragment S on __Schema { types { name description fields { name description args { name description } } } }";
 
 /// A server with these limits.
