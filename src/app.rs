@@ -12,13 +12,15 @@ use migration::Status;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::auth::{Issuer, Verifier, new_key};
+use crate::auth::{self, Issuer, Provider, ProviderSettings, Verifier, new_key};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, IssuerConfig};
 use crate::demo;
+use crate::domain::permission::Principal;
 use crate::graphql::document::{Documents, Limits};
 use crate::http::{self, Explorer, ForwardedHeader, Person, Proxies, Tls, TlsFiles};
 use crate::lifecycle::{self, Shutdown};
+use crate::outbound;
 use crate::service::{CursorKey, ImportError, Imported, Services, Sources};
 use crate::store::log::Verdict;
 use crate::store::{Db, Role, Store, Target, deployment as installation};
@@ -57,6 +59,8 @@ pub struct Setup {
     pub sources: Option<Sources>,
     /// Is the built-in issuer on?
     pub builtin_issuer: bool,
+    /// The identity providers.
+    pub issuers: Vec<IssuerConfig>,
     /// Is this the demo world?
     pub demo: bool,
     /// Is GraphiQL shown?
@@ -110,11 +114,14 @@ impl App {
             Some(issuer) if setup.demo => explorer_people(&services, issuer, &setup.clock).await?,
             _ => Vec::new(),
         };
+        let verifier = Arc::new(Verifier::new(issuing()?, providers(setup.issuers)?));
+        // A provider that does not answer keeps nobody else waiting.
+        verifier.begin(setup.clock.now());
         let state = http::State {
             schema: graphql::schema(services.clone()),
             documents: Arc::new(Documents::new(&graphql::sdl(), setup.limits, setup.trusted_documents)?),
             services: services.clone(),
-            verifier: Arc::new(Verifier::new(issuing()?)),
+            verifier,
             clock: setup.clock,
             metrics: Arc::clone(&metrics),
             explorer: setup.graphiql.then_some(Explorer { people }),
@@ -148,19 +155,20 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         ));
     }
     let shutdown = Shutdown::on_signals().map_err(|error| format!("signals cannot be handled: {error}"))?;
-    let limits = limits(&config);
+    let (limits, doors, proxies, tls) = (limits(&config), doors(&config), proxies(&config), tls(&config));
     let setup = Setup {
         target: target(&config)?,
         listen: config.listen,
         clock: Clock::system(),
         sources: None,
         builtin_issuer: config.builtin_issuer.unwrap_or(options.demo),
+        issuers: config.issuers,
         demo: options.demo,
         graphiql: config.web.graphiql.unwrap_or(options.demo),
-        allowed_origins: config.web.allowed_origins.clone(),
-        proxies: proxies(&config),
-        doors: doors(&config),
-        tls: tls(&config),
+        allowed_origins: config.web.allowed_origins,
+        proxies,
+        doors,
+        tls,
         limits,
         trusted_documents: config.web.trusted_documents,
         clockwork: true,
@@ -263,12 +271,27 @@ pub async fn check(config: Config) -> Result<(), String> {
     let head = store.head().await.map_err(|error| error.to_string())?;
     let deployment = store.deployment().await.map_err(|error| error.to_string())?;
     let issuer = if deployment.is_builtin_issuer { "on" } else { "off" };
+    let providers = providers(config.issuers)?;
     say(&format!(
         "database: {} is reachable and up to date, {} events, directory version {}\nbuilt-in issuer: {issuer}\n",
         target.shown(),
         head.position,
         head.directory_version
-    ))
+    ))?;
+    let mut wrong = Vec::new();
+    for provider in &providers {
+        let issuer = provider.issuer();
+        match provider.examine().await {
+            Ok((keys, skipped)) => {
+                say(&format!("issuer {issuer}: {keys} keys can be used\n"))?;
+                for why in skipped {
+                    say(&format!("issuer {issuer}: skipped: {why}\n"))?;
+                }
+            }
+            Err(fault) => wrong.push(format!("issuer {issuer}: {fault}")),
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }
 
 /// `riskgate schema`.
@@ -338,6 +361,20 @@ fn target(config: &Config) -> Result<Target, String> {
 fn issuer(deployment: &deployment::Model) -> Result<Issuer, String> {
     Issuer::new(&deployment.issuer_key, deployment.log_id)
         .map_err(|_| "the installation's signing key cannot be used".to_owned())
+}
+
+/// The identity providers; nothing is asked of them yet.
+fn providers(issuers: Vec<IssuerConfig>) -> Result<Vec<Arc<Provider>>, String> {
+    if issuers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let documents: Arc<dyn auth::Documents> = Arc::new(outbound::Web::new()?);
+    let provider = |issuer: IssuerConfig| {
+        let IssuerConfig { url, audiences, tenant, jwks_url, user_claim, app_claim } = issuer;
+        let settings = ProviderSettings { url, audiences, tenant, jwks_url, user_claim, app_claim };
+        Provider::new(settings, Arc::clone(&documents))
+    };
+    issuers.into_iter().map(provider).collect()
 }
 
 /// A second server on one file would be a second writer that knows nothing of the first.
@@ -442,7 +479,7 @@ pub(crate) async fn services(
 async fn explorer_people(services: &Services, issuer: &Issuer, clock: &Clock) -> Result<Vec<Person>, String> {
     let mut people = Vec::new();
     for person in demo::people() {
-        let actor = services.actor(person.id).await.map_err(|fault| format!("{fault:?}"))?;
+        let actor = services.actor(&Principal::Person(person.id)).await.map_err(|fault| format!("{fault:?}"))?;
         // Who cannot sign in is not offered.
         let Some(actor) = actor else { continue };
         people.push(Person {

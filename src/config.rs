@@ -9,9 +9,11 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+mod issuer;
 mod key;
 
 use ipnet::IpNet;
+pub use issuer::{ISSUER_KEYS, IssuerConfig};
 pub use key::{KEYS, Key, Kind};
 
 use crate::telemetry::{FILTER_VARIABLE, LogFormat};
@@ -39,6 +41,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// The limits that were given, by the name of their key in the section `limits`.
     pub limits: BTreeMap<&'static str, u64>,
+    /// The identity providers.
+    pub issuers: Vec<IssuerConfig>,
 }
 
 impl Config {
@@ -157,20 +161,23 @@ impl Setting {
 
 /// Every value that was given, the winning one of each key.
 #[derive(Debug, Default)]
-struct Settings(BTreeMap<&'static str, Setting>);
+struct Settings {
+    given: BTreeMap<&'static str, Setting>,
+    issuers: Vec<IssuerConfig>,
+}
 
 impl Settings {
     fn put(&mut self, key: &'static Key, origin: Origin, value: toml::Value) {
-        self.0.insert(key.name, Setting { key, origin, value });
+        self.given.insert(key.name, Setting { key, origin, value });
     }
 
     fn get(&self, name: &str) -> Option<&Setting> {
-        self.0.get(name)
+        self.given.get(name)
     }
 
     fn file(&mut self, path: &Path) -> Result<(), String> {
         let text = read(path)?;
-        let table: toml::Table = toml::from_str(&text).map_err(|fault| {
+        let mut table: toml::Table = toml::from_str(&text).map_err(|fault| {
             let line =
                 fault.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
             let what = fault.message().replace('\n', " ");
@@ -179,6 +186,9 @@ impl Settings {
                 None => format!("{}: {what}", path.display()),
             }
         })?;
+        if let Some(tables) = table.remove(issuer::SECTION) {
+            self.issuers = issuer::read(path, tables)?;
+        }
         self.table(path, "", table)
     }
 
@@ -192,7 +202,7 @@ impl Settings {
                 (None, toml::Value::Table(inner)) if is_section => self.table(path, &within, inner)?,
                 (None, _) if is_section => return Err(format!("{}: {name}: must be a table", path.display())),
                 (None, _) => {
-                    let near = nearest(&name, KEYS.iter().map(|key| key.name));
+                    let near = nearest(&name, KEYS.iter().map(|key| key.name).chain([issuer::SECTION]));
                     return Err(format!("{}: {name}: there is no such key; the nearest is {near}", path.display()));
                 }
             }
@@ -239,6 +249,7 @@ impl Settings {
             },
             tls: self.tls()?,
             limits: self.limits()?,
+            issuers: self.issuers.clone(),
         })
     }
 
@@ -260,7 +271,8 @@ impl Settings {
     }
 
     fn limits(&self) -> Result<BTreeMap<&'static str, u64>, String> {
-        let given = self.0.values().filter_map(|setting| Some((setting.key.name.strip_prefix("limits.")?, setting)));
+        let given =
+            self.given.values().filter_map(|setting| Some((setting.key.name.strip_prefix("limits.")?, setting)));
         given.map(|(name, setting)| Ok((name, setting.number()?))).collect()
     }
 
@@ -427,8 +439,8 @@ mod tests {
             fault("[web]\ngrafiql = true", &[], &[]),
             "FILE: web.grafiql: there is no such key; the nearest is web.graphiql"
         );
+        assert!(fault("[[issuer]]\nurl = 'x'", &[], &[]).ends_with("the nearest is issuers"));
         assert!(fault("[graph]\ntenant = 'x'", &[], &[]).starts_with("FILE: graph: there is no such key"));
-        assert!(fault("[[issuers]]\nurl = 'x'", &[], &[]).starts_with("FILE: issuers: there is no such key"));
         assert_eq!(
             fault("", &[("RISKGATE_LISTN", "x")], &[]),
             "RISKGATE_LISTN: there is no such variable; the nearest is RISKGATE_LISTEN"
@@ -521,15 +533,15 @@ mod tests {
         let option = |key: &Key| key.option.map(|option| format!("`{option}`")).unwrap_or_default();
         let row = |key: &Key| {
             format!(
-                "| `{}` | `{}` | {} | {} | {} | {} |",
+                "| `{}` | {} | {} | {} | {} | {} |",
                 key.name,
-                key.env,
+                if key.env.is_empty() { String::new() } else { format!("`{}`", key.env) },
                 option(key),
                 key.kind,
                 key.default,
                 key.meaning
             )
         };
-        assert_eq!(shown, KEYS.iter().map(row).collect::<Vec<_>>());
+        assert_eq!(shown, KEYS.iter().chain(&ISSUER_KEYS).map(row).collect::<Vec<_>>());
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::auth::Issuer;
 use crate::clock::Clock;
 use crate::domain::control::Update;
-use crate::domain::permission::Actor;
+use crate::domain::permission::{Actor, Principal};
 use crate::service::risk::RiskAction;
 use crate::service::{
     CreateCatalog, CreatePackage, CreatePolicy, Decide, ImportOptions, Picture, Services, StageFilter, Submit,
@@ -215,6 +215,7 @@ impl World<'_> {
             display_name: "All employees".to_owned(),
             allowed_requestors: None,
             allow_managers_on_behalf: true,
+            allow_applications: false,
             is_requestor_justification_required: false,
             stages,
             assignment_duration: None,
@@ -233,6 +234,7 @@ impl World<'_> {
             everyone(policy(2), FINANCE_DATA, finance),
             CreatePolicy {
                 allow_managers_on_behalf: false,
+                allow_applications: false,
                 is_requestor_justification_required: true,
                 assignment_duration: Some(Seconds::days(30)),
                 ..everyone(policy(3), PRODUCTION_ACCESS, production)
@@ -272,7 +274,7 @@ impl World<'_> {
     }
 
     async fn actor(&self, name: &str) -> Result<Actor, String> {
-        self.services.actor(self.id(name)?).await.map_err(said)?.ok_or_else(|| said(name))
+        self.services.actor(&Principal::Person(self.id(name)?)).await.map_err(said)?.ok_or_else(|| said(name))
     }
 
     async fn submit(&self, name: &str, package: PackageId, justification: Option<&str>) -> Result<RequestId, String> {

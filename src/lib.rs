@@ -10,6 +10,7 @@ pub mod domain;
 pub mod graphql;
 pub mod http;
 pub mod lifecycle;
+pub mod outbound;
 pub mod service;
 pub mod store;
 pub mod telemetry;

@@ -67,6 +67,7 @@ pub async fn ask(
     let running = (0..clients).map(|_| {
         let question = Arc::clone(&question);
         tokio::spawn(async move {
+            riskgate::outbound::choose_cryptography();
             let http = reqwest::Client::builder().pool_max_idle_per_host(1).build()?;
             let mut times = Vec::new();
             while begin.elapsed() < duration {

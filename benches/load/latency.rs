@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use riskgate::app::App;
+use riskgate::domain::permission::Principal;
 use riskgate::service::Submit;
 
 use crate::client::{Listening, spread};
@@ -25,7 +26,12 @@ pub async fn measure(place: &Place, app: &App, world: &World, lines: &mut Vec<Li
     let (mut same, mut another) = (Vec::new(), Vec::new());
     let pairs = world.fresh[1..].iter().flat_map(|package| world.risky.iter().map(move |person| (*package, person)));
     for (package, person) in pairs.take(SAMPLES) {
-        let actor = app.services.actor(person.id).await.map_err(|fault| format!("{fault:?}"))?.ok_or("nobody")?;
+        let actor = app
+            .services
+            .actor(&Principal::Person(person.id))
+            .await
+            .map_err(|fault| format!("{fault:?}"))?
+            .ok_or("nobody")?;
         let input = Submit { package, policy: None, target: None, justification: None, idempotency_key: None };
         let commit = async {
             let request = app.services.submit(&actor, input).await.map_err(|denied| format!("{denied:?}"))?;

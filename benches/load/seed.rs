@@ -12,7 +12,7 @@ use futures_util::stream;
 use riskgate::app::{App, ImportOptions, Setup};
 use riskgate::clock::Clock;
 use riskgate::domain::control::Update;
-use riskgate::domain::permission::Actor;
+use riskgate::domain::permission::{Actor, Principal};
 use riskgate::graphql::document::Limits;
 use riskgate::http::{self, Proxies};
 use riskgate::lifecycle::Shutdown;
@@ -76,6 +76,7 @@ pub async fn seed(place: &Place, requests: usize) -> Result<(App, World), Failur
         clock: Clock::system(),
         sources: None,
         builtin_issuer: true,
+        issuers: Vec::new(),
         demo: false,
         graphiql: false,
         allowed_origins: Vec::new(),
@@ -127,7 +128,7 @@ fn upn(number: usize) -> String {
 }
 
 async fn actor(services: &Services, id: UserId) -> Result<Actor, Failure> {
-    services.actor(id).await.map_err(told)?.ok_or_else(|| "nobody".into())
+    services.actor(&Principal::Person(id)).await.map_err(told)?.ok_or_else(|| "nobody".into())
 }
 
 /// Ten people to a manager, who is one of them.
@@ -185,6 +186,7 @@ async fn rules(services: &Services) -> Result<(), Failure> {
             display_name: "Everyone".to_owned(),
             allowed_requestors: None,
             allow_managers_on_behalf: false,
+            allow_applications: false,
             is_requestor_justification_required: false,
             stages: match number {
                 0..=5 => Vec::new(),

@@ -33,11 +33,13 @@ pub struct Model {
     pub created_at: Timestamp,
     /// Grows by one with every change.
     pub version: i64,
+    /// May an application ask for people whom the policy covers?
+    pub allow_applications: bool,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
 
 crate::row!("policy", key ["id"], versioned true,
     columns [id, package_id, display_name, is_for_everyone, allowed_requestors, allow_managers_on_behalf,
-        is_requestor_justification_required, stages, assignment_duration, created_at, version],
+        is_requestor_justification_required, stages, assignment_duration, created_at, version, allow_applications],
     stamp [created_at], stamp_some []);

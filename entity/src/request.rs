@@ -23,7 +23,7 @@ pub struct Model {
     pub package_id: PackageId,
     /// The policy it was routed by.
     pub policy_id: PolicyId,
-    /// Who asked.
+    /// Who asked; where an application did, the one it asked for.
     pub requestor_id: UserId,
     /// Who gets the access.
     pub target_id: UserId,
@@ -43,11 +43,13 @@ pub struct Model {
     pub facts: String,
     /// Grows by one with every change.
     pub version: i64,
+    /// The application that asked: its issuer and its client id.
+    pub application: Option<String>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
 
 crate::row!("request", key ["id"], versioned true,
     columns [id, request_type, state, outcome, package_id, policy_id, requestor_id, target_id, justification, created_at,
-        completed_at, holds_slot, has_risk_stage, assignment_duration, facts, version],
+        completed_at, holds_slot, has_risk_stage, assignment_duration, facts, version, application],
     stamp [created_at], stamp_some [completed_at]);

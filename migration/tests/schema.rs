@@ -291,14 +291,16 @@ async fn a_target_has_one_open_request_for_a_package(url: &str) {
     let insert = |id: &str, target: &str, holds: bool| {
         format!(
             "INSERT INTO request VALUES
-             ('{id}', 'USER_ADD', 'SUBMITTED', NULL, 'p', 'o', '{target}', '{target}', NULL, 1, NULL, {holds}, FALSE, NULL, '{{}}', 1)"
+             ('{id}', 'USER_ADD', 'SUBMITTED', NULL, 'p', 'o', '{target}', '{target}', NULL, 1, NULL, {holds}, FALSE, NULL, '{{}}', 1, NULL)"
         )
     };
     run(&db, &insert("r1", "u", true)).await.expect_err("nothing that it names is there");
     run(&db, "INSERT INTO directory_user VALUES ('u', 'U', 'u', 'u', 'u', NULL, TRUE, NULL, NULL)").await.unwrap();
     run(&db, "INSERT INTO catalog VALUES ('c', 'C', 'c', NULL, 1, 1)").await.unwrap();
     run(&db, "INSERT INTO package VALUES ('p', 'c', 'P', 'p', NULL, FALSE, 1, 1)").await.unwrap();
-    run(&db, "INSERT INTO policy VALUES ('o', 'p', 'O', TRUE, '[]', FALSE, FALSE, '[]', NULL, 1, 1)").await.unwrap();
+    run(&db, "INSERT INTO policy VALUES ('o', 'p', 'O', TRUE, '[]', FALSE, FALSE, '[]', NULL, 1, 1, FALSE)")
+        .await
+        .unwrap();
     run(&db, &insert("r1", "u", true)).await.unwrap();
     run(&db, &insert("r2", "u", true)).await.expect_err("the slot is taken");
     run(&db, &insert("r3", "u", false)).await.unwrap();

@@ -14,6 +14,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::{Claims, TokenFault};
+use crate::domain::permission::Principal;
+
 /// What every token of ours is for.
 const AUDIENCE: &str = "riskgate";
 
@@ -48,48 +51,6 @@ impl fmt::Display for KeyFault {
 }
 
 impl std::error::Error for KeyFault {}
-
-/// What is wrong with a token. For the log: who sent it learns only that it is not good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenFault {
-    /// Not a token, or without a claim that it must have.
-    Malformed,
-    /// Signed with an algorithm that we do not use.
-    Algorithm,
-    /// Not signed with our key, or changed since.
-    Signature,
-    /// From another issuer, or the built-in issuer is off.
-    Issuer,
-    /// For somebody else.
-    Audience,
-    /// Its time is over.
-    Expired,
-    /// Its time has not come.
-    NotYetValid,
-}
-
-impl fmt::Display for TokenFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TokenFault::Malformed => "not a token, or a claim is missing",
-            TokenFault::Algorithm => "signed with an algorithm that is not used here",
-            TokenFault::Signature => "the signature does not fit",
-            TokenFault::Issuer => "from an issuer that is not trusted here",
-            TokenFault::Audience => "for another audience",
-            TokenFault::Expired => "expired",
-            TokenFault::NotYetValid => "not yet valid",
-        })
-    }
-}
-
-/// What a good token says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claims {
-    /// Who it was issued to.
-    pub user: UserId,
-    /// From then on it is worth nothing.
-    pub expires_at: Timestamp,
-}
 
 /// The claims as they stand in the token; times in whole seconds.
 #[derive(Serialize, Deserialize)]
@@ -146,6 +107,11 @@ impl Issuer {
         Ok(Issuer { name, header, signing, checking, validation })
     }
 
+    /// What its tokens have as `iss`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A token for a person, good from `now` for `ttl`.
     ///
     /// # Panics
@@ -196,7 +162,7 @@ impl Issuer {
             return Err(TokenFault::NotYetValid);
         }
         let user = canonical_uuid(&claims.oid).map(UserId).ok_or(TokenFault::Malformed)?;
-        Ok(Claims { user, expires_at })
+        Ok(Claims { principal: Principal::Person(user), expires_at, issuer: self.name.as_str().into() })
     }
 }
 
@@ -239,7 +205,10 @@ mod tests {
         let user = UserId::new();
         let token = issuer.issue(user, "ada@example.com", NOW, Seconds(60));
         let end = Timestamp((NOW_SECONDS + 60) * 1_000_000);
-        assert_eq!(issuer.verify(&token, NOW), Ok(Claims { user, expires_at: end }));
+        assert_eq!(
+            issuer.verify(&token, NOW),
+            Ok(Claims { principal: Principal::Person(user), expires_at: end, issuer: issuer.name().into() })
+        );
         assert!(issuer.verify(&token, Timestamp(end.0 - 1)).is_ok());
         assert_eq!(issuer.verify(&token, end), Err(TokenFault::Expired), "no grace");
     }
@@ -249,7 +218,7 @@ mod tests {
         let (key, log) = (new_key(), LogId::new());
         let user = UserId::new();
         let token = Issuer::new(&key, log).unwrap().issue(user, "ada@example.com", NOW, Seconds(60));
-        assert_eq!(Issuer::new(&key, log).unwrap().verify(&token, NOW).unwrap().user, user);
+        assert_eq!(Issuer::new(&key, log).unwrap().verify(&token, NOW).unwrap().principal, Principal::Person(user));
         assert_ne!(new_key(), key);
         assert!(Issuer::new(&Secret("bm90IGEga2V5".to_owned()), log).is_err());
         assert!(Issuer::new(&Secret("%".to_owned()), log).is_err());

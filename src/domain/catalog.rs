@@ -90,6 +90,8 @@ pub struct NewPolicy {
     pub allowed_requestors: Option<Vec<SubjectSet>>,
     /// May a manager ask for direct reports?
     pub allow_managers_on_behalf: bool,
+    /// May an application ask for people whom the policy covers?
+    pub allow_applications: bool,
     /// Must a request carry a justification?
     pub is_requestor_justification_required: bool,
     /// The approval stages.
@@ -137,6 +139,7 @@ pub fn create_policy(new: NewPolicy, package_version: i64, by: UserId) -> Result
         is_for_everyone: new.allowed_requestors.is_none(),
         allowed_requestors: Json(new.allowed_requestors.unwrap_or_default()),
         allow_managers_on_behalf: new.allow_managers_on_behalf,
+        allow_applications: new.allow_applications,
         is_requestor_justification_required: new.is_requestor_justification_required,
         stages: Json(new.stages),
         assignment_duration: new.assignment_duration,

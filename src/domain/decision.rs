@@ -6,7 +6,7 @@ use entity::{
 };
 
 use super::coverage::stage_event;
-use super::event::{EventActor, EventKind, NewEvent};
+use super::event::{EventKind, NewEvent};
 use super::permission::{Actor, right_to_decide};
 use super::plan::{Guard, Plan};
 use super::refusal::{Code, Refusal};
@@ -62,8 +62,8 @@ pub fn decide(
     ids: DecisionIds,
 ) -> Result<Plan, Refusal> {
     let Facts { directory_version, now, request, mut stage, later, next_coverage, standing } = facts;
-    let is_party = actor.user_id == request.requestor_id || actor.user_id == request.target_id;
-    let Some(standing) = standing.filter(|_| !is_party) else {
+    let decider = actor.user_id().filter(|user| *user != request.requestor_id && *user != request.target_id);
+    let Some((user_id, standing)) = decider.zip(standing) else {
         return Err(Refusal::at(Code::NotAnApprover, "stageId", "You are not an approver of this stage."));
     };
     let role = match role_held(stage.kind, actor) {
@@ -86,7 +86,7 @@ pub fn decide(
     let mut plan = Plan::default();
     plan.guard(Guard::Directory(directory_version));
     plan.guard(Guard::Before(due_at));
-    let by = EventActor::Person(actor.user_id);
+    let by = actor.named();
     stage.status = match verdict {
         Verdict::Approve => StageStatus::Approved,
         Verdict::Deny => StageStatus::Denied,
@@ -112,7 +112,7 @@ pub fn decide(
         id: ids.decision,
         stage_id: stage.id,
         request_id: request.id,
-        user_id: actor.user_id,
+        user_id,
         verdict,
         justification: justification.clone(),
         tier: standing.tier,
@@ -172,7 +172,7 @@ pub fn refused(
     repeats: i64,
 ) -> Option<NewEvent> {
     matches!(code, Code::NotAnApprover | Code::RoleRequired).then(|| {
-        stage_event(EventKind::DecisionRefused, EventActor::Person(actor.user_id), stage, request)
+        stage_event(EventKind::DecisionRefused, actor.named(), stage, request)
             .with("Code", code.as_str())
             .with("Repeats", repeats)
     })

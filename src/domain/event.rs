@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use entity::{ActorKind, AuditResult, PackageId, RequestId, StageId, Timestamp, UserId};
 
+use super::permission::ApplicationId;
+
 /// Category of most events.
 const ENTITLEMENT: &str = "EntitlementManagement";
 /// Category of the request approvals, as the directory's own log has it.
@@ -110,6 +112,8 @@ kinds! {
 pub enum EventActor {
     /// A person.
     Person(UserId),
+    /// An application with a token of its own.
+    Application(ApplicationId),
     /// The server's own clockwork, or an operator at its command line.
     System,
 }
@@ -119,6 +123,7 @@ impl EventActor {
     pub fn parts(&self) -> (ActorKind, Option<String>) {
         match self {
             EventActor::Person(id) => (ActorKind::Person, Some(id.0.to_string())),
+            EventActor::Application(id) => (ActorKind::Application, Some(id.to_string())),
             EventActor::System => (ActorKind::System, None),
         }
     }

@@ -1,20 +1,111 @@
 //! Who may do what: one table, asked by every door and every list.
 //!
-//! A right belongs to directory roles as they are held now. What somebody may do because of who they are to an object
-//! (requestor, approver, manager …) is a relation, and stands in the lists' SQL; which relations count is said here too.
+//! A right belongs to directory roles as they are held now, and to the app roles of an application's token. What somebody may do because
+//! of who they are to an object (requestor, approver, manager …) is a relation, and stands in the lists' SQL; an application is nobody
+//! to any object, so it never decides.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 
 use entity::DirectoryRole::{
     ComplianceAdministrator, GlobalAdministrator, GlobalReader, IdentityGovernanceAdministrator, SecurityAdministrator,
     SecurityOperator, SecurityReader,
 };
 use entity::{DirectoryRole, RiskSource, StageKind, UserId};
+use serde::{Deserialize, Serialize};
 
-/// Somebody who is signed in: an enabled person of the directory, with the roles held at this moment.
+use super::event::EventActor;
+
+/// What an application may be allowed at its identity provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AppRole {
+    /// Reads requests, and what they refer to.
+    ReadRequests,
+    /// The same, and submits for people where a policy lets applications.
+    WriteRequests,
+    /// Reports risk.
+    WriteRisk,
+}
+
+impl AppRole {
+    /// Every app role.
+    pub const ALL: &'static [AppRole] = &[AppRole::ReadRequests, AppRole::WriteRequests, AppRole::WriteRisk];
+
+    /// Its value in a token.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            AppRole::ReadRequests => "AccessRequests.Read.All",
+            AppRole::WriteRequests => "AccessRequests.ReadWrite.All",
+            AppRole::WriteRisk => "Risk.Write.All",
+        }
+    }
+}
+
+/// What an application is called: by its client id, which only its issuer makes unique. As a text the two stand in this order, with a
+/// space between.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct ApplicationId {
+    /// The identity provider that knows it.
+    pub issuer: String,
+    /// What it is called there.
+    pub client_id: String,
+}
+
+impl fmt::Display for ApplicationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.issuer, self.client_id)
+    }
+}
+
+impl FromStr for ApplicationId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (issuer, client_id) = text.split_once(' ').ok_or("an application has an issuer and a client id")?;
+        Ok(ApplicationId { issuer: issuer.to_owned(), client_id: client_id.to_owned() })
+    }
+}
+
+impl From<ApplicationId> for String {
+    fn from(id: ApplicationId) -> String {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for ApplicationId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+/// An application with a token of its own, and no person behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Application {
+    /// Which one.
+    pub id: ApplicationId,
+    /// The app roles that its token has.
+    pub roles: Vec<AppRole>,
+}
+
+/// Whom a token names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Principal {
+    /// A person of the directory.
+    Person(UserId),
+    /// An application.
+    Application(Arc<Application>),
+}
+
+/// Somebody who is signed in: an enabled person of the directory, with the roles held at this moment; or an application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     /// Who.
-    pub user_id: UserId,
-    /// The directory roles held now.
+    pub principal: Principal,
+    /// The directory roles held now; an application holds none.
     pub roles: Vec<DirectoryRole>,
 }
 
@@ -47,6 +138,8 @@ pub enum Right {
     DecideIdProtection,
     /// Hold a role that an insider-risk stage needs.
     DecideInsiderRisk,
+    /// Submit for anybody whom a policy covers that lets applications.
+    SubmitAsApplication,
 }
 
 impl Right {
@@ -65,9 +158,10 @@ impl Right {
         Right::ReportInsiderRisk,
         Right::DecideIdProtection,
         Right::DecideInsiderRisk,
+        Right::SubmitAsApplication,
     ];
 
-    /// Who has it: the roles, any one of which is enough.
+    /// Which people have it: those with any one of these roles.
     pub const fn roles(self) -> &'static [DirectoryRole] {
         /// Readers of entitlement management: the published `entitlementManagement/allProperties/read`, and those who govern.
         const READERS: &[DirectoryRole] = &[
@@ -95,14 +189,65 @@ impl Right {
             Right::ReportInsiderRisk => &[GlobalAdministrator, ComplianceAdministrator],
             Right::DecideIdProtection => &[GlobalAdministrator, SecurityAdministrator, SecurityReader],
             Right::DecideInsiderRisk => &[GlobalAdministrator, ComplianceAdministrator],
+            Right::SubmitAsApplication => &[],
+        }
+    }
+
+    /// Which applications have it: those with any one of these app roles.
+    pub const fn app_roles(self) -> &'static [AppRole] {
+        match self {
+            Right::ReadPackages | Right::ReadRequests | Right::ReadPeople => {
+                &[AppRole::ReadRequests, AppRole::WriteRequests]
+            }
+            Right::SubmitAsApplication => &[AppRole::WriteRequests],
+            Right::ReportUserRisk | Right::ReportInsiderRisk => &[AppRole::WriteRisk],
+            Right::ReadControls
+            | Right::UpdateControls
+            | Right::ManagePackages
+            | Right::CancelRequests
+            | Right::ReadRisk
+            | Right::ReadAudit
+            | Right::DecideIdProtection
+            | Right::DecideInsiderRisk => &[],
         }
     }
 }
 
 impl Actor {
+    /// A person with the roles held now.
+    pub fn person(user: UserId, roles: Vec<DirectoryRole>) -> Actor {
+        Actor { principal: Principal::Person(user), roles }
+    }
+
+    /// An application.
+    pub fn application(application: Arc<Application>) -> Actor {
+        Actor { principal: Principal::Application(application), roles: Vec::new() }
+    }
+
+    /// Which person, if it is one.
+    pub fn user_id(&self) -> Option<UserId> {
+        match self.principal {
+            Principal::Person(user) => Some(user),
+            Principal::Application(_) => None,
+        }
+    }
+
+    /// How the log names it.
+    pub fn named(&self) -> EventActor {
+        match &self.principal {
+            Principal::Person(user) => EventActor::Person(*user),
+            Principal::Application(application) => EventActor::Application(application.id.clone()),
+        }
+    }
+
     /// Does a role held now give this right?
     pub fn has(&self, right: Right) -> bool {
-        right.roles().iter().any(|role| self.roles.contains(role))
+        match &self.principal {
+            Principal::Person(_) => right.roles().iter().any(|role| self.roles.contains(role)),
+            Principal::Application(application) => {
+                right.app_roles().iter().any(|role| application.roles.contains(role))
+            }
+        }
     }
 
     /// May the person read risk everywhere, by a role (the seven *risk readers*)?
@@ -134,5 +279,23 @@ pub fn risk_source(kind: StageKind) -> Option<RiskSource> {
         StageKind::IdProtectionRisk => Some(RiskSource::IdProtection),
         StageKind::InsiderRisk => Some(RiskSource::InsiderRisk),
         StageKind::Policy => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_app_role_lets_an_application_decide_govern_or_read_risk() {
+        let id = ApplicationId { issuer: "https://a.example".to_owned(), client_id: "x y".to_owned() };
+        assert_eq!(id.to_string().parse::<ApplicationId>().as_ref(), Ok(&id));
+        let application = Actor::application(Arc::new(Application { id, roles: AppRole::ALL.to_vec() }));
+        let held: Vec<_> = Right::ALL.iter().copied().filter(|right| application.has(*right)).collect();
+        use Right::{ReadPackages, ReadPeople, ReadRequests, ReportInsiderRisk, ReportUserRisk, SubmitAsApplication};
+        let may = [ReadPackages, ReadRequests, ReadPeople, ReportUserRisk, ReportInsiderRisk, SubmitAsApplication];
+        assert_eq!(held, may);
+        let roles = DirectoryRole::ALL.to_vec();
+        assert!(!Actor::person(UserId::new(), roles).has(SubmitAsApplication), "a person submits as a person");
     }
 }

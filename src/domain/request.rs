@@ -29,13 +29,24 @@ pub struct SubmissionIds {
     pub assignment: AssignmentId,
 }
 
+/// What makes a repetition harmless.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Whose keys it stands among.
+    pub owner: UserId,
+    /// The key.
+    pub key: String,
+    /// What it is bound to.
+    pub input_hash: String,
+}
+
 /// What a submission brings beside its facts.
 #[derive(Debug, Clone)]
 pub struct Submission {
     /// What the requestor wrote.
     pub justification: Option<String>,
-    /// Idempotency key and hash of the input.
-    pub key: Option<(String, String)>,
+    /// The idempotency key.
+    pub key: Option<IdempotencyKey>,
     /// The request that the key stood for when it was looked up (an old one, past its day).
     pub key_seen: Option<RequestId>,
     /// The facts as stored.
@@ -52,7 +63,10 @@ pub fn submit(facts: &Facts, route: &Route, submission: Submission, ids: Submiss
         plan.guard(Guard::Control(control.source, control.version));
     }
     plan.guard(Guard::SlotFree(facts.target, facts.package));
-    let actor = EventActor::Person(facts.requestor);
+    let actor = match &facts.application {
+        Some(application) => EventActor::Application(application.clone()),
+        None => EventActor::Person(facts.requestor),
+    };
 
     let mut request = request::Model {
         id: ids.request,
@@ -63,6 +77,7 @@ pub fn submit(facts: &Facts, route: &Route, submission: Submission, ids: Submiss
         policy_id: facts.policy.id,
         requestor_id: facts.requestor,
         target_id: facts.target,
+        application: facts.application.as_ref().map(ToString::to_string),
         justification: submission.justification,
         created_at: Timestamp::COMMIT,
         completed_at: None,
@@ -72,10 +87,10 @@ pub fn submit(facts: &Facts, route: &Route, submission: Submission, ids: Submiss
         facts: submission.facts_json,
         version: 1,
     };
-    if let Some((key, input_hash)) = submission.key {
-        plan.guard(Guard::Key(facts.requestor, key.clone(), submission.key_seen));
+    if let Some(IdempotencyKey { owner, key, input_hash }) = submission.key {
+        plan.guard(Guard::Key(owner, key.clone(), submission.key_seen));
         plan.rows.idempotency.push(idempotency::Model {
-            user_id: facts.requestor,
+            user_id: owner,
             key,
             input_hash,
             request_id: request.id,

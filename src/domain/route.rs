@@ -8,7 +8,7 @@ use entity::{
 use serde::{Deserialize, Serialize};
 
 use super::coverage::{self, Able};
-use super::permission::stage_kind;
+use super::permission::{ApplicationId, stage_kind};
 
 /// A control as it stood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,8 +96,11 @@ pub struct Resolved {
 pub struct Facts {
     /// Who asks for what.
     pub request_type: RequestType,
-    /// Who asks.
+    /// Who asks; where an application does, the one it asks for.
     pub requestor: UserId,
+    /// The application that asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<ApplicationId>,
     /// Who gets the access.
     pub target: UserId,
     /// The directory version that people were judged by.

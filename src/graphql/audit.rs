@@ -3,6 +3,7 @@
 use async_graphql::{Context, Error, ID, InputObject, Object, SimpleObject};
 use entity::{ActorKind, UserId, canonical_uuid, event};
 
+use super::application::{Application, ApplicationInput};
 use super::catalog::AccessPackage;
 use super::connection::connection;
 use super::loader;
@@ -49,11 +50,17 @@ impl AuditEvent {
         self.0.result.into()
     }
 
-    /// Who caused it; null for the server's own clockwork, and for an operator at the command line.
+    /// The person who caused it; null for an application, for the server's own clockwork, and for an operator at the command line.
     async fn actor(&self, ctx: &Context<'_>) -> Option<Result<User, Error>> {
         let id = self.0.actor_id.as_deref().filter(|_| self.0.actor_kind == ActorKind::Person)?;
         let id = UserId(canonical_uuid(id)?);
         loader::user(ctx, id).await.map(|row| row.map(User)).transpose()
+    }
+
+    /// The application that caused it; null where a person or the server did.
+    async fn application(&self) -> Option<Application> {
+        let id = self.0.actor_id.as_deref().filter(|_| self.0.actor_kind == ActorKind::Application)?;
+        id.parse().ok().map(Application)
     }
 
     /// The request it is about; null for a viewer who does not see that.
@@ -93,6 +100,8 @@ pub struct AuditEventFilter {
     request_id: Option<ID>,
     /// Caused by one person.
     actor_id: Option<ID>,
+    /// Caused by one application.
+    application: Option<ApplicationInput>,
     /// From this moment on.
     occurred_after: Option<DateTime>,
     /// Before this moment.
@@ -106,6 +115,7 @@ impl AuditEventFilter {
             activity: self.activity,
             request: self.request_id.as_ref().map(read_id),
             actor: self.actor_id.as_ref().map(read_id),
+            application: self.application.map(ApplicationInput::taken),
             after: self.occurred_after.map(|DateTime(at)| at),
             before: self.occurred_before.map(|DateTime(at)| at),
         }

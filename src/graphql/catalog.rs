@@ -147,6 +147,11 @@ impl AssignmentPolicy {
         self.0.policy.allow_managers_on_behalf
     }
 
+    /// May an application ask for people whom it covers?
+    async fn allow_applications(&self) -> bool {
+        self.0.policy.allow_applications
+    }
+
     /// Its stages, in order. Empty for a viewer who knows the policy only through a request.
     async fn stages(&self) -> Vec<PolicyStage> {
         if !self.0.is_open {
@@ -252,6 +257,9 @@ pub struct CreateAssignmentPolicyInput {
     /// May a manager ask for direct reports whom `allowedRequestors` covers?
     #[graphql(default_with = "Some(false)")]
     allow_managers_on_behalf: Option<bool>,
+    /// May an application with the app role `AccessRequests.ReadWrite.All` ask for people whom `allowedRequestors` covers?
+    #[graphql(default_with = "Some(false)")]
+    allow_applications: Option<bool>,
     /// Must a request carry a justification?
     #[graphql(default_with = "Some(false)")]
     is_requestor_justification_required: Option<bool>,
@@ -271,6 +279,7 @@ impl CreateAssignmentPolicyInput {
             display_name: self.display_name,
             allowed_requestors: self.allowed_requestors.map(subject::taken),
             allow_managers_on_behalf: self.allow_managers_on_behalf.unwrap_or(false),
+            allow_applications: self.allow_applications.unwrap_or(false),
             is_requestor_justification_required: self.is_requestor_justification_required.unwrap_or(false),
             stages: self.stages.into_iter().map(PolicyStageInput::taken).collect(),
             assignment_duration: self.assignment_duration.map(|Duration(span)| span),

@@ -1,6 +1,7 @@
 //! SCHEMA: types, inputs, payloads and loaders of the GraphQL schema. Holds no decision: what may be done, and who sees what, is
 //! asked of the use cases.
 
+pub mod application;
 pub mod audit;
 pub mod catalog;
 pub mod connection;

@@ -39,9 +39,9 @@ pub struct Query;
 
 #[Object]
 impl Query {
-    /// The signed-in person: what they may do and what waits for them.
+    /// The signed-in person: what they may do and what waits for them. Null for an application.
     async fn viewer(&self, ctx: &Context<'_>) -> Option<Result<Viewer, Error>> {
-        Some(actor(ctx).map(|_| Viewer))
+        actor(ctx).map(|actor| actor.user_id().map(Viewer)).transpose()
     }
 
     /// An object by its id; null where it is unknown or invisible.

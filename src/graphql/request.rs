@@ -3,6 +3,7 @@
 use async_graphql::{Context, Error, ID, InputObject, Object, SimpleObject};
 use entity::{StageKind, StageStatus, UserId, assignment, evaluation};
 
+use super::application::Application;
 use super::catalog::{AccessPackage, AssignmentPolicy};
 use super::connection::connection;
 use super::error::{UserError, shown};
@@ -69,7 +70,7 @@ impl AccessRequest {
         row.map(AssignmentPolicy).ok_or_else(|| shown(Fault::Internal("a request has no policy".to_owned())))
     }
 
-    /// Who asked.
+    /// Who asked; where an application did, the one it asked for.
     async fn requestor(&self, ctx: &Context<'_>) -> Result<User, Error> {
         person(ctx, self.0.request.requestor_id).await
     }
@@ -77,6 +78,11 @@ impl AccessRequest {
     /// Who gets the access: whoever asked, or the direct report on whose behalf a manager did.
     async fn target(&self, ctx: &Context<'_>) -> Result<User, Error> {
         person(ctx, self.0.request.target_id).await
+    }
+
+    /// The application that asked; null where a person did.
+    async fn application(&self) -> Option<Application> {
+        self.0.request.application.as_deref()?.parse().ok().map(Application)
     }
 
     /// What whoever asked wrote.

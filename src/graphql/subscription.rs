@@ -81,10 +81,10 @@ impl Subscription {
             Begin::Follow { since, resume } => (since, resume),
         };
         let sources = sources.map(|sources| sources.into_iter().map(Into::into).collect());
-        let (user, expires_at) = (session.actor().user_id, session.expires_at());
+        let (principal, expires_at) = (session.actor().principal.clone(), session.expires_at());
         let after = resume.or(after);
-        let stream = services.follow_pending_risk(user, expires_at, since, after.as_deref(), sources).map_err(shown)?;
-        session.found(stream.map(|item| item.map(News::PendingRisk)).boxed());
+        let found = services.follow_pending_risk(principal, expires_at, since, after.as_deref(), sources);
+        session.found(found.map_err(shown)?.map(|item| item.map(News::PendingRisk)).boxed());
         Ok(iter(None))
     }
 
@@ -102,9 +102,9 @@ impl Subscription {
             Begin::Follow { resume, .. } => resume,
         };
         let id = request_id.parse().map_err(|_| shown(Fault::NotFound))?;
-        let (user, expires_at) = (session.actor().user_id, session.expires_at());
+        let (principal, expires_at) = (session.actor().principal.clone(), session.expires_at());
         let after = resume.or(after);
-        let stream = services.follow_request(user, expires_at, id, after.as_deref()).await.map_err(shown)?;
+        let stream = services.follow_request(principal, expires_at, id, after.as_deref()).await.map_err(shown)?;
         session.found(stream.map(|item| item.map(News::Request)).boxed());
         Ok(iter(None))
     }

@@ -1,6 +1,7 @@
 //! The signed-in person: what they may do and what waits for them.
 
 use async_graphql::{Context, Error, Object};
+use entity::UserId;
 
 use super::catalog::{AccessPackage, AccessPackageConnection};
 use super::connection::page_input;
@@ -14,13 +15,13 @@ use super::word::DirectoryRole;
 use crate::service::{Fault, PackageFilter, RequestFilter};
 
 /// The signed-in person.
-pub struct Viewer;
+pub struct Viewer(pub UserId);
 
 #[Object]
 impl Viewer {
     /// Who.
     async fn user(&self, ctx: &Context<'_>) -> Result<User, Error> {
-        let row = loader::user(ctx, actor(ctx)?.user_id).await?;
+        let row = loader::user(ctx, self.0).await?;
         row.map(User).ok_or_else(|| shown(Fault::Unauthenticated))
     }
 
@@ -53,7 +54,7 @@ impl Viewer {
         before: Option<String>,
         filter: Option<AccessRequestFilter>,
     ) -> Result<AccessRequestConnection, Error> {
-        let base = RequestFilter { party: Some(actor(ctx)?.user_id), ..RequestFilter::default() };
+        let base = RequestFilter { party: Some(self.0), ..RequestFilter::default() };
         AccessRequestConnection::read(ctx, page_input(ctx, first, after, last, before), filter, base).await
     }
 
@@ -66,8 +67,7 @@ impl Viewer {
         last: Option<i32>,
         before: Option<String>,
     ) -> Result<AssignmentConnection, Error> {
-        let target = Some(actor(ctx)?.user_id);
-        AssignmentConnection::read(ctx, page_input(ctx, first, after, last, before), None, target).await
+        AssignmentConnection::read(ctx, page_input(ctx, first, after, last, before), None, Some(self.0)).await
     }
 
     /// Packages that the viewer may ask for, by name.

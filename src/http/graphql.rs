@@ -18,7 +18,6 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use entity::UserId;
 use futures_util::StreamExt;
 use serde::Deserialize;
 
@@ -29,12 +28,12 @@ use super::listen::Caller;
 use super::operation::{self, Call, Operation};
 use super::share::{Full, Share};
 use super::{Door, SMALL, cors, sse, ws};
-use crate::auth::{self, Claims, Denied};
+use crate::auth::{self, Claims, Denied, Principal};
 use crate::graphql::Session;
 
 /// What an answer holds until the client has taken it: an extension of the response.
 #[derive(Clone)]
-pub(super) struct Weight(#[expect(dead_code, reason = "lives to be counted")] Arc<Share<UserId>>);
+pub(super) struct Weight(#[expect(dead_code, reason = "lives to be counted")] Arc<Share<Principal>>);
 
 /// Why a request is not an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,11 +199,12 @@ async fn run(door: &Arc<Door>, parts: Parts, body: Body, accepted: Accepted) -> 
     // What an EventSource says when it connects again.
     let resume = parts.headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let resume = resume.filter(|cursor| !cursor.is_empty());
-    let call = if is_get { from_query(&parts)? } else { from_body(door, &parts.headers, body, claims.user).await? };
+    let call =
+        if is_get { from_query(&parts)? } else { from_body(door, &parts.headers, body, &claims.principal).await? };
     if call.is_empty() {
         return Err(Refusal::NoQuery);
     }
-    call.charge(door, claims.user).map_err(Refusal::TooMuch)?;
+    call.charge(door, &claims.principal).map_err(Refusal::TooMuch)?;
     let mut operation = match Operation::read(call, &door.state).await {
         Ok(operation) => operation,
         Err(answer) if accepted.best == Form::Events => return Ok(sse::refuse(answer)),
@@ -213,10 +213,10 @@ async fn run(door: &Arc<Door>, parts: Parts, body: Body, accepted: Accepted) -> 
     match operation.kind() {
         OperationType::Mutation if is_get => return Err(Refusal::Mutation),
         OperationType::Subscription if !accepted.takes_events => return Err(Refusal::Events),
-        _ => operation.charge(door, claims.user).map_err(Refusal::TooMuch)?,
+        _ => operation.charge(door, &claims.principal).map_err(Refusal::TooMuch)?,
     }
     if operation.kind() == OperationType::Subscription || accepted.best == Form::Events {
-        let mut share = door.streams.open(claims.user);
+        let mut share = door.streams.open(&claims.principal);
         share.grow(1).map_err(|_| Refusal::Busy)?;
         return Ok(sse::stream(Arc::clone(door), operation, session, claims, resume, share).await);
     }
@@ -225,7 +225,7 @@ async fn run(door: &Arc<Door>, parts: Parts, body: Body, accepted: Accepted) -> 
     let mut response = respond(status(&answer, accepted.best), accepted.best, &answer);
     let size = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
     if size > SMALL {
-        let mut share = door.answers.open(claims.user);
+        let mut share = door.answers.open(&claims.principal);
         // What a mutation has done is told all the same.
         if share.grow(size).is_err() && is_query {
             return Err(Refusal::Busy);
@@ -241,17 +241,10 @@ async fn admit(door: &Door, headers: &HeaderMap) -> Result<(Session, Claims), Re
     let now = state.clock.now();
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = header.and_then(auth::bearer).ok_or(Refusal::Unauthenticated)?;
-    let claims = state.verifier.verify(token, now).map_err(|fault| {
-        tracing::debug!(%fault, "a token was refused");
-        Refusal::Unauthenticated
-    })?;
-    match auth::admit(&state.services, claims, now).await {
-        Ok(actor) => Ok((Session::new(actor, claims.expires_at), claims)),
+    match state.verifier.enter(&state.services, token, now).await {
+        Ok((actor, claims)) => Ok((Session::new(actor, claims.expires_at), claims)),
         Err(Denied::Token(_) | Denied::Nobody) => Err(Refusal::Unauthenticated),
-        Err(Denied::Fault(fault)) => {
-            tracing::warn!(?fault, "who somebody is could not be found out");
-            Err(Refusal::Unavailable)
-        }
+        Err(Denied::Unjudged | Denied::Fault(_)) => Err(Refusal::Unavailable),
     }
 }
 
@@ -282,7 +275,7 @@ fn from_query(parts: &Parts) -> Result<Call, Refusal> {
     })
 }
 
-async fn from_body(door: &Door, headers: &HeaderMap, body: Body, user: UserId) -> Result<Call, Refusal> {
+async fn from_body(door: &Door, headers: &HeaderMap, body: Body, user: &Principal) -> Result<Call, Refusal> {
     if !is_json(headers) {
         return Err(Refusal::ContentType);
     }
@@ -316,7 +309,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) && parts.all(is_utf8)
 }
 
-async fn gather(door: &Door, body: Body, user: UserId) -> Result<Vec<u8>, Refusal> {
+async fn gather(door: &Door, body: Body, user: &Principal) -> Result<Vec<u8>, Refusal> {
     let mut share = door.bodies.open(user);
     let mut chunks = body.into_data_stream();
     let mut bytes = Vec::new();

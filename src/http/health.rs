@@ -18,18 +18,27 @@ pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// Requests can be served: the database answers, and nobody has asked to stop.
-pub(super) async fn ready(State(door): State<Arc<Door>>) -> (StatusCode, &'static str) {
+/// Requests can be served: the database answers, somebody's token can be judged, and nobody has asked to stop. A provider that is ill
+/// is named, but as long as others can be let in it keeps nobody away.
+pub(super) async fn ready(State(door): State<Arc<Door>>) -> (StatusCode, String) {
     if door.shutdown.is_requested() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
     }
     let why = match tokio::time::timeout(PATIENCE, door.state.services.readiness()).await {
-        Ok(Ok(())) => return (StatusCode::OK, "ok\n"),
+        Ok(Ok(())) => {
+            let verifier = &door.state.verifier;
+            let ailments = verifier.ailments(door.state.clock.now());
+            let lines: String = ailments.iter().map(|ill| format!("issuer {}: {}\n", ill.issuer, ill.why)).collect();
+            return match verifier.can_judge(&ailments) {
+                true => (StatusCode::OK, format!("ok\n{lines}")),
+                false => (StatusCode::SERVICE_UNAVAILABLE, format!("nobody's token can be judged\n{lines}")),
+            };
+        }
         Ok(Err(why)) => why,
         Err(_) => "the database does not answer in time".to_owned(),
     };
     tracing::warn!(why, "not ready");
-    (StatusCode::SERVICE_UNAVAILABLE, "the database cannot be used\n")
+    (StatusCode::SERVICE_UNAVAILABLE, "the database cannot be used\n".to_owned())
 }
 
 /// The numbers.

@@ -33,7 +33,7 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{any, get};
-use entity::{Timestamp, UserId};
+use entity::Timestamp;
 use rate::Rates;
 use share::Shares;
 
@@ -44,7 +44,7 @@ pub use listen::serve;
 pub use rate::Rate;
 pub use tls::{Tls, TlsFiles, check as check_tls};
 
-use crate::auth::Verifier;
+use crate::auth::{Principal, Verifier};
 use crate::clock::Clock;
 use crate::lifecycle::Shutdown;
 use crate::service::Services;
@@ -85,9 +85,9 @@ struct Door {
     state: State,
     shutdown: Shutdown,
     rates: Rates,
-    streams: Arc<Shares<UserId>>,
-    bodies: Arc<Shares<UserId>>,
-    answers: Arc<Shares<UserId>>,
+    streams: Arc<Shares<Principal>>,
+    bodies: Arc<Shares<Principal>>,
+    answers: Arc<Shares<Principal>>,
 }
 
 /// A body, or an answer, that is no larger takes part in no budget, in bytes: there are no more of them than connections.

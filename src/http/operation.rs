@@ -8,7 +8,6 @@ use std::time::Duration;
 use apollo_compiler::executable::OperationType;
 use apollo_compiler::response::JsonMap;
 use async_graphql::{Response, value};
-use entity::UserId;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
@@ -16,6 +15,7 @@ use serde::Deserialize;
 use super::answer::Answer;
 use super::rate::Price;
 use super::{Door, State};
+use crate::auth::Principal;
 use crate::graphql::document::{self, Documents, Hash, Refusal};
 use crate::graphql::{News, Session, Source};
 use crate::service::Fault;
@@ -55,7 +55,7 @@ impl Call {
     ///
     /// # Errors
     /// How long to wait until there is enough.
-    pub fn charge(&self, door: &Door, who: UserId) -> Result<(), Duration> {
+    pub fn charge(&self, door: &Door, who: &Principal) -> Result<(), Duration> {
         door.rates.take(who, Price { cost: self.fee(), decisions: 0 }, door.state.clock.now())
     }
 
@@ -89,7 +89,7 @@ pub(super) struct Operation {
     /// What was taken for reading the document, and was not needed.
     fee: u64,
     /// Whose buckets have paid for it.
-    payer: Option<UserId>,
+    payer: Option<Principal>,
 }
 
 impl Operation {
@@ -105,8 +105,8 @@ impl Operation {
             None => {
                 let known = hash.filter(|_| state.documents.is_closed()).and_then(|hash| state.documents.known(&hash));
                 let known = known.ok_or_else(|| {
-                    let text = "Persisted queries are not kept here. Send the document.";
-                    Answer::refused("PERSISTED_QUERY_NOT_SUPPORTED", text, &state.metrics)
+                    // These very words: some clients know it by them and not by the code.
+                    Answer::refused("PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported", &state.metrics)
                 })?;
                 (known, true)
             }
@@ -125,10 +125,10 @@ impl Operation {
     ///
     /// # Errors
     /// How long to wait until there is enough.
-    pub fn charge(&mut self, door: &Door, who: UserId) -> Result<(), Duration> {
+    pub fn charge(&mut self, door: &Door, who: &Principal) -> Result<(), Duration> {
         door.rates.settle(who, self.fee);
         door.rates.take(who, self.price(), door.state.clock.now())?;
-        self.payer = Some(who);
+        self.payer = Some(who.clone());
         Ok(())
     }
 
@@ -138,7 +138,7 @@ impl Operation {
 
     /// Gives back what `answer` was less than expected, and says so where that was asked for.
     fn settle(&self, door: &Door, answer: &mut Answer) {
-        let Some(who) = self.payer else { return };
+        let Some(who) = &self.payer else { return };
         let used = answer.values();
         door.rates.settle(who, self.call.cost().saturating_sub(used));
         if self.asks_for_cost {

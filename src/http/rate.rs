@@ -9,10 +9,11 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use entity::{Timestamp, UserId};
+use entity::Timestamp;
 
 use super::Limits;
 use super::crowd::place;
+use crate::auth::Principal;
 
 /// How large a bucket is, and how fast it fills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +79,7 @@ const FIRST_SWEEP: usize = 1024;
 
 const LONG_AGO: Timestamp = Timestamp(i64::MIN);
 
-impl<K: Eq + Hash> Buckets<K> {
+impl<K: Eq + Hash + Clone> Buckets<K> {
     /// No more than `limit` keys have a bucket of their own at a time; the others share one.
     pub fn new(rate: Rate, limit: usize) -> Buckets<K> {
         let inner = Inner { full_at: HashMap::new(), others: LONG_AGO, sweep_at: FIRST_SWEEP.min(limit) };
@@ -89,9 +90,9 @@ impl<K: Eq + Hash> Buckets<K> {
     ///
     /// # Errors
     /// How long until there are enough. Nothing is taken.
-    pub fn take(&self, key: K, now: Timestamp, units: u64) -> Result<(), Duration> {
+    pub fn take(&self, key: &K, now: Timestamp, units: u64) -> Result<(), Duration> {
         let mut inner = self.lock();
-        if let Some(full_at) = inner.full_at.get_mut(&key) {
+        if let Some(full_at) = inner.full_at.get_mut(key) {
             *full_at = self.rate.take(*full_at, now, units)?;
             return Ok(());
         }
@@ -101,7 +102,7 @@ impl<K: Eq + Hash> Buckets<K> {
         }
         if inner.full_at.len() < self.limit {
             let full_at = self.rate.take(LONG_AGO, now, units)?;
-            inner.full_at.insert(key, full_at);
+            inner.full_at.insert(key.clone(), full_at);
         } else {
             inner.others = self.rate.take(inner.others, now, units)?;
         }
@@ -142,8 +143,8 @@ const ADDRESSES: usize = 50_000;
 /// Every bucket of the doors.
 #[derive(Debug)]
 pub(super) struct Rates {
-    costs: Buckets<UserId>,
-    decisions: Buckets<UserId>,
+    costs: Buckets<Principal>,
+    decisions: Buckets<Principal>,
     failures: Buckets<IpAddr>,
 }
 
@@ -160,23 +161,23 @@ impl Rates {
     ///
     /// # Errors
     /// How long to wait.
-    pub fn take(&self, who: UserId, price: Price, now: Timestamp) -> Result<(), Duration> {
+    pub fn take(&self, who: &Principal, price: Price, now: Timestamp) -> Result<(), Duration> {
         if price.decisions > 0 {
             self.decisions.take(who, now, price.decisions)?;
         }
-        self.costs.take(who, now, price.cost).inspect_err(|_| self.decisions.give_back(&who, price.decisions))
+        self.costs.take(who, now, price.cost).inspect_err(|_| self.decisions.give_back(who, price.decisions))
     }
 
     /// Gives back what an operation did not cost after all. Its decisions count whatever came of them.
-    pub fn settle(&self, who: UserId, unused: u64) {
+    pub fn settle(&self, who: &Principal, unused: u64) {
         if unused > 0 {
-            self.costs.give_back(&who, unused);
+            self.costs.give_back(who, unused);
         }
     }
 
     /// How large somebody's bucket of cost is, what it holds now, and what comes back in a minute.
-    pub fn costs(&self, who: UserId, now: Timestamp) -> (Rate, u64) {
-        (self.costs.rate, self.costs.left(&who, now))
+    pub fn costs(&self, who: &Principal, now: Timestamp) -> (Rate, u64) {
+        (self.costs.rate, self.costs.left(who, now))
     }
 
     /// Somebody at this address is not who they say.
@@ -184,12 +185,13 @@ impl Rates {
     /// # Errors
     /// There were too many such: how long to wait.
     pub fn fail(&self, address: IpAddr, now: Timestamp) -> Result<(), Duration> {
-        self.failures.take(place(address), now, 1)
+        self.failures.take(&place(address), now, 1)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use entity::UserId;
     use proptest::prelude::*;
 
     use super::*;
@@ -204,13 +206,13 @@ mod tests {
     fn a_full_bucket_gives_its_burst_and_then_what_comes_back() {
         let buckets = Buckets::new(Rate { burst: 10, per_minute: 60 }, 10);
         assert_eq!(buckets.left(&"ada", NOW), 10);
-        buckets.take("ada", NOW, 9).unwrap();
+        buckets.take(&"ada", NOW, 9).unwrap();
         assert_eq!(buckets.left(&"ada", NOW), 1);
-        assert_eq!(buckets.take("ada", NOW, 3), Err(Duration::from_secs(2)));
+        assert_eq!(buckets.take(&"ada", NOW, 3), Err(Duration::from_secs(2)));
         assert_eq!(buckets.left(&"ada", NOW), 1, "a refusal takes nothing");
-        assert_eq!(buckets.take("bob", NOW, 10), Ok(()), "everybody has their own");
-        assert_eq!(buckets.take("ada", at(1_999_999), 3), Err(Duration::from_micros(1)));
-        assert_eq!(buckets.take("ada", at(2_000_000), 3), Ok(()));
+        assert_eq!(buckets.take(&"bob", NOW, 10), Ok(()), "everybody has their own");
+        assert_eq!(buckets.take(&"ada", at(1_999_999), 3), Err(Duration::from_micros(1)));
+        assert_eq!(buckets.take(&"ada", at(2_000_000), 3), Ok(()));
         buckets.give_back(&"ada", 2);
         assert_eq!(buckets.left(&"ada", at(2_000_000)), 2);
         assert_eq!(buckets.left(&"ada", at(3_600_000_000)), 10, "it does not overflow");
@@ -219,29 +221,29 @@ mod tests {
     #[test]
     fn what_is_more_than_a_bucket_holds_takes_a_full_one() {
         let buckets = Buckets::new(Rate { burst: 10, per_minute: 60 }, 10);
-        assert_eq!(buckets.take("ada", NOW, 11), Ok(()));
-        assert_eq!(buckets.take("ada", NOW, 11), Err(Duration::from_secs(10)));
+        assert_eq!(buckets.take(&"ada", NOW, 11), Ok(()));
+        assert_eq!(buckets.take(&"ada", NOW, 11), Err(Duration::from_secs(10)));
     }
 
     #[test]
     fn a_clock_that_is_set_back_locks_nobody_out() {
         let buckets = Buckets::new(Rate { burst: 10, per_minute: 60 }, 10);
-        buckets.take("ada", NOW, 10).unwrap();
-        assert_eq!(buckets.take("ada", at(-86_400_000_000), 10), Err(Duration::from_secs(10)));
+        buckets.take(&"ada", NOW, 10).unwrap();
+        assert_eq!(buckets.take(&"ada", at(-86_400_000_000), 10), Err(Duration::from_secs(10)));
     }
 
     #[test]
     fn full_buckets_are_forgotten_and_the_others_are_bounded() {
         let buckets = Buckets::new(Rate { burst: 2, per_minute: 60 }, 2_000);
         for key in 0..2_000 {
-            buckets.take(key, NOW, 1).unwrap();
+            buckets.take(&key, NOW, 1).unwrap();
         }
         assert_eq!(buckets.lock().full_at.len(), 2_000);
         // There is no room: these share one.
-        assert_eq!((buckets.take(2_000, NOW, 1), buckets.take(2_001, NOW, 1)), (Ok(()), Ok(())));
-        assert!(buckets.take(2_002, NOW, 1).is_err());
-        assert!(buckets.take(0, NOW, 1).is_ok(), "who has one keeps it");
-        assert_eq!(buckets.take(2_002, at(1_000_000), 1), Ok(()));
+        assert_eq!((buckets.take(&2_000, NOW, 1), buckets.take(&2_001, NOW, 1)), (Ok(()), Ok(())));
+        assert!(buckets.take(&2_002, NOW, 1).is_err());
+        assert!(buckets.take(&0, NOW, 1).is_ok(), "who has one keeps it");
+        assert_eq!(buckets.take(&2_002, at(1_000_000), 1), Ok(()));
         assert_eq!(buckets.lock().full_at.len(), 2, "of the others only the one that is not full is left");
     }
 
@@ -253,14 +255,14 @@ mod tests {
             failures: Rate { burst: 1, per_minute: 60 },
             ..Limits::default()
         };
-        let (rates, ada) = (Rates::new(&limits), UserId(uuid::Uuid::from_u128(1)));
+        let (rates, ada) = (Rates::new(&limits), Principal::Person(UserId(uuid::Uuid::from_u128(1))));
         let price = Price { cost: 8, decisions: 2 };
-        rates.take(ada, price, NOW).unwrap();
-        rates.settle(ada, 7);
-        assert_eq!(rates.costs(ada, NOW), (limits.cost, 9));
-        assert_eq!(rates.take(ada, price, NOW), Err(Duration::from_secs(1)), "two decisions, and one is left");
-        rates.take(ada, Price { cost: 9, decisions: 0 }, NOW).unwrap();
-        assert!(rates.take(ada, Price { cost: 1, decisions: 1 }, NOW).is_err());
+        rates.take(&ada, price, NOW).unwrap();
+        rates.settle(&ada, 7);
+        assert_eq!(rates.costs(&ada, NOW), (limits.cost, 9));
+        assert_eq!(rates.take(&ada, price, NOW), Err(Duration::from_secs(1)), "two decisions, and one is left");
+        rates.take(&ada, Price { cost: 9, decisions: 0 }, NOW).unwrap();
+        assert!(rates.take(&ada, Price { cost: 1, decisions: 1 }, NOW).is_err());
         assert_eq!(rates.decisions.left(&ada, NOW), 1, "what was refused for its cost decided nothing");
         let address = "2001:db8::1".parse().unwrap();
         rates.fail(address, NOW).unwrap();

@@ -41,8 +41,8 @@ impl<K: Eq + Hash + Clone> Shares<K> {
     }
 
     /// Something to hold, of no size yet.
-    pub fn open(self: &Arc<Self>, key: K) -> Share<K> {
-        Share { shares: Arc::clone(self), key, size: 0 }
+    pub fn open(self: &Arc<Self>, key: &K) -> Share<K> {
+        Share { shares: Arc::clone(self), key: key.clone(), size: 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Held<K>> {
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn everybody_has_a_share_and_all_together_an_end() {
         let shares = Shares::new(10, 15);
-        let (mut ada, mut again, mut bob) = (shares.open("ada"), shares.open("ada"), shares.open("bob"));
+        let (mut ada, mut again, mut bob) = (shares.open(&"ada"), shares.open(&"ada"), shares.open(&"bob"));
         ada.grow(4).unwrap();
         again.grow(4).unwrap();
         assert_eq!(ada.grow(3), Err(Full::Own));

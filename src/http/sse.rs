@@ -9,7 +9,6 @@ use axum::body::{Body, Bytes};
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use entity::UserId;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 
@@ -18,7 +17,7 @@ use super::answer::Answer;
 use super::operation::{self, Operation, Step};
 use super::share::Share;
 use super::{Door, until};
-use crate::auth::Claims;
+use crate::auth::{Claims, Principal};
 use crate::graphql::Session;
 
 /// Between two signs of life: proxies cut what is silent for longer.
@@ -42,7 +41,7 @@ pub(super) async fn stream(
     session: Session,
     claims: Claims,
     resume: Option<String>,
-    share: Share<UserId>,
+    share: Share<Principal>,
 ) -> Response {
     let feed = Feed {
         steps: operation::start(Arc::clone(&door), operation, session, resume).await,
@@ -88,7 +87,7 @@ struct Feed {
     stop: Pin<Box<dyn Future<Output = ()> + Send>>,
     expiry: Pin<Box<dyn Future<Output = ()> + Send>>,
     has_ended: bool,
-    _share: Share<UserId>,
+    _share: Share<Principal>,
 }
 
 impl Feed {

@@ -15,7 +15,6 @@ use axum::body::Bytes;
 use axum::extract::WebSocketUpgrade;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use axum::response::Response;
-use entity::UserId;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
@@ -27,7 +26,7 @@ use super::crowd::{Guest, Visit};
 use super::operation::{self, Call, Operation, Step};
 use super::share::Share;
 use super::{Door, SMALL, until};
-use crate::auth::{self, Claims, Denied};
+use crate::auth::{self, Claims, Denied, Principal};
 use crate::graphql::Session;
 use crate::lifecycle::Hold;
 
@@ -171,14 +170,14 @@ struct Socket {
     guest: Arc<Guest>,
     client: IpAddr,
     /// Once it has said who it is.
-    user: Option<UserId>,
+    user: Option<Principal>,
     _hold: Hold,
 }
 
 /// What an acknowledged socket counts as.
 struct Place {
     claims: Claims,
-    _share: Share<UserId>,
+    _share: Share<Principal>,
     _visit: Visit,
 }
 
@@ -204,8 +203,9 @@ impl Socket {
             End::close(4406, "Subprotocol not acceptable")
         };
         self.operations.clear();
-        if let End::Close(code, reason) = end {
-            Box::pin(self.close(code, reason)).await;
+        match end {
+            End::Close(code, reason) => Box::pin(self.close(code, reason)).await,
+            End::Gone => Box::pin(self.part()).await,
         }
     }
 
@@ -234,11 +234,11 @@ impl Socket {
             match frame.kind {
                 Kind::ConnectionInit => {
                     let claims = authenticate(&door, frame.token()?, self.client).await?;
-                    let mut share = door.streams.open(claims.user);
+                    let mut share = door.streams.open(&claims.principal);
                     share.grow(1).map_err(|_| End::close(1013, "Too many streams of this user"))?;
                     let visit = guest.enter().ok_or_else(End::crowded)?;
                     guest.allow(usize::MAX);
-                    self.user = Some(claims.user);
+                    self.user = Some(claims.principal.clone());
                     self.reply::<()>("connection_ack", None, None).await?;
                     return Ok(Place { claims, _share: share, _visit: visit });
                 }
@@ -264,7 +264,7 @@ impl Socket {
                 message = self.socket.recv() => {
                     self.last_frame = Instant::now();
                     if let Some(frame) = Frame::read(message)? {
-                        Box::pin(self.take(frame, claims)).await?;
+                        Box::pin(self.take(frame, &claims)).await?;
                     }
                 }
                 Some((id, step)) = self.operations.next(), if !self.operations.is_empty() => Box::pin(self.tell(&id, step)).await?,
@@ -276,7 +276,7 @@ impl Socket {
         }
     }
 
-    async fn take(&mut self, mut frame: Frame, claims: Claims) -> Result<(), End> {
+    async fn take(&mut self, mut frame: Frame, claims: &Claims) -> Result<(), End> {
         match frame.kind {
             Kind::ConnectionInit => Err(End::close(4429, "Too many initialisation requests")),
             Kind::Ping => self.pong(frame).await,
@@ -373,7 +373,7 @@ impl Socket {
             tracing::error!(%fault, "an answer could not be written");
             End::close(1011, "Internal error")
         })?;
-        let mut share = self.user.map(|user| self.door.answers.open(user));
+        let mut share = self.user.as_ref().map(|user| self.door.answers.open(user));
         if let Some(share) = share.as_mut().filter(|_| text.len() > SMALL) {
             share.grow(text.len()).map_err(|_| End::close(1013, "Too much of this user is under way"))?;
         }
@@ -407,6 +407,12 @@ impl Socket {
         // Who does not answer is left all the same.
         let _ = timeout(FAREWELL, farewell).await;
     }
+
+    /// Answers the client's own close: the library has it ready, and writes it when it is read from again.
+    async fn part(&mut self) {
+        let farewell = async { while let Some(Ok(_)) = self.socket.recv().await {} };
+        let _ = timeout(FAREWELL, farewell).await;
+    }
 }
 
 impl Drop for Socket {
@@ -422,44 +428,34 @@ fn is_too_large(fault: &axum::Error) -> bool {
 
 /// Whom the token names, if they are somebody.
 async fn authenticate(door: &Door, token: Option<&str>, client: IpAddr) -> Result<Claims, End> {
-    let now = door.state.clock.now();
     let nobody = || {
         // The socket closes one way or the other; it is counted, so that the next request over HTTP is told to wait.
         let _ = door.fail(client);
         End::forbidden()
     };
-    let claims = door.state.verifier.verify(token.ok_or_else(nobody)?, now).map_err(|fault| {
-        tracing::debug!(%fault, "a token was refused");
-        nobody()
-    })?;
-    match auth::admit(&door.state.services, claims, now).await {
-        Ok(_) => Ok(claims),
+    let (state, token) = (&door.state, token.ok_or_else(nobody)?);
+    match state.verifier.enter(&state.services, token, state.clock.now()).await {
+        Ok((_, claims)) => Ok(claims),
         Err(Denied::Token(_) | Denied::Nobody) => Err(nobody()),
-        Err(Denied::Fault(fault)) => {
-            tracing::warn!(?fault, "who somebody is could not be found out");
-            Err(End::close(1013, "Try again later"))
-        }
+        Err(Denied::Unjudged | Denied::Fault(_)) => Err(End::close(1013, "Try again later")),
     }
 }
 
 /// An operation of a socket. Who asks is looked up when it starts, not when the socket opened; once it runs, nothing is kept of the start.
-async fn start(door: Arc<Door>, claims: Claims, call: Call) -> BoxStream<'static, Step> {
+async fn start(door: Arc<Door>, claims: &Claims, call: Call) -> BoxStream<'static, Step> {
     let metrics = &door.state.metrics;
-    let actor = match auth::admit(&door.state.services, claims, door.state.clock.now()).await {
+    let actor = match door.state.verifier.admit(&door.state.services, claims, door.state.clock.now()).await {
         Ok(actor) => actor,
         Err(Denied::Token(_) | Denied::Nobody) => return operation::fail(Answer::unauthenticated(metrics)),
-        Err(Denied::Fault(fault)) => {
-            tracing::warn!(?fault, "who somebody is could not be found out");
-            return operation::fail(Answer::unavailable(metrics));
-        }
+        Err(Denied::Unjudged | Denied::Fault(_)) => return operation::fail(Answer::unavailable(metrics)),
     };
     let too_much = |wait| operation::fail(Answer::too_much(wait, metrics));
-    if let Err(wait) = call.charge(&door, claims.user) {
+    if let Err(wait) = call.charge(&door, &claims.principal) {
         return too_much(wait);
     }
     match Operation::read(call, &door.state).await {
         Ok(mut operation) => {
-            if let Err(wait) = operation.charge(&door, claims.user) {
+            if let Err(wait) = operation.charge(&door, &claims.principal) {
                 return too_much(wait);
             }
             operation::start(Arc::clone(&door), operation, Session::new(actor, claims.expires_at), None).await

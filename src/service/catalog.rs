@@ -39,8 +39,8 @@ pub type CreatePolicy = NewPolicy;
 impl Services {
     /// Makes a catalog.
     pub async fn create_catalog(&self, actor: &Actor, input: CreateCatalog) -> Done<catalog::Model> {
-        self.require(actor, Right::ManagePackages)?;
-        let (mut row, plan) = rules::create_catalog(input.id, input.display_name, input.description, actor.user_id)?;
+        let by = self.person_with(actor, Right::ManagePackages)?;
+        let (mut row, plan) = rules::create_catalog(input.id, input.display_name, input.description, by)?;
         let receipt = self.settle(plan).await?.ok_or(Fault::Conflict)?;
         entity::Row::stamp(&mut row, receipt.now);
         Ok(row)
@@ -48,13 +48,12 @@ impl Services {
 
     /// Makes a package.
     pub async fn create_package(&self, actor: &Actor, input: CreatePackage) -> Done<package::Model> {
-        self.require(actor, Right::ManagePackages)?;
+        let by = self.person_with(actor, Right::ManagePackages)?;
         if self.store.catalogs_by_id(&[input.catalog_id]).await?.is_empty() {
             return Err(Refusal::not_found("catalogId", "catalog").into());
         }
         let CreatePackage { id, catalog_id, display_name, description, is_hidden } = input;
-        let (mut row, plan) =
-            rules::create_package(id, catalog_id, display_name, description, is_hidden, actor.user_id)?;
+        let (mut row, plan) = rules::create_package(id, catalog_id, display_name, description, is_hidden, by)?;
         let receipt = self.settle(plan).await?.ok_or(Fault::Conflict)?;
         entity::Row::stamp(&mut row, receipt.now);
         Ok(row)
@@ -62,7 +61,7 @@ impl Services {
 
     /// Makes a policy.
     pub async fn create_policy(&self, actor: &Actor, input: CreatePolicy) -> Done<policy::Model> {
-        self.require(actor, Right::ManagePackages)?;
+        let by = self.person_with(actor, Right::ManagePackages)?;
         for _ in 0..ATTEMPTS {
             let Some(version) = self.store.package_version(input.package_id).await? else {
                 return Err(Refusal::not_found("accessPackageId", "access package").into());
@@ -79,7 +78,7 @@ impl Services {
                     self.check_subjects(sets, &format!("stages.{index}.{field}")).await?;
                 }
             }
-            let (mut row, plan) = rules::create_policy(input.clone(), version, actor.user_id)?;
+            let (mut row, plan) = rules::create_policy(input.clone(), version, by)?;
             if let Some(receipt) = self.settle(plan).await? {
                 entity::Row::stamp(&mut row, receipt.now);
                 return Ok(row);

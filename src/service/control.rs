@@ -23,7 +23,7 @@ impl Services {
         source: RiskSource,
         update: Update,
     ) -> Done<(control::Model, Vec<String>)> {
-        self.require(actor, Right::UpdateControls)?;
+        let by = self.person_with(actor, Right::UpdateControls)?;
         for (field, sets) in [("approvers", &update.approvers), ("fallbackApprovers", &update.fallback_approvers)] {
             if let Some(Some(sets)) = sets {
                 self.check_subjects(sets, field).await?;
@@ -35,7 +35,7 @@ impl Services {
                 .into_iter()
                 .find(|control| control.source == source)
                 .ok_or_else(|| StoreError::Data(format!("the {source} control is missing")))?;
-            let updated = rules::update(&current, update.clone(), actor.user_id)?;
+            let updated = rules::update(&current, update.clone(), by)?;
             let Some(plan) = updated.plan else { return Ok((updated.control, updated.warnings)) };
             let Some(receipt) = self.settle(plan).await? else { continue };
             for warning in &updated.warnings {

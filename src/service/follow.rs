@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::{Fault, Services};
 use crate::domain::event::EventKind;
-use crate::domain::permission::{Actor, risk_source};
+use crate::domain::permission::{Actor, Principal, risk_source};
 use crate::domain::request::is_terminal;
 use crate::store::{RequestRow, StageRow, Store};
 
@@ -32,6 +32,8 @@ pub struct Follower {
     requests: Mutex<HashMap<RequestId, watch::Sender<i64>>>,
     /// Whoever reads here is told when the directory changes something about them.
     readers: Mutex<HashMap<UserId, watch::Sender<i64>>>,
+    /// Tells nothing: for readers of whom the directory knows nothing.
+    nothing: watch::Sender<i64>,
     /// The directory's version when they were told last.
     directory: AtomicI64,
 }
@@ -47,6 +49,7 @@ impl Follower {
             risk,
             requests: Mutex::default(),
             readers: Mutex::default(),
+            nothing: watch::channel(0).0,
             directory: AtomicI64::new(0),
         }
     }
@@ -118,9 +121,11 @@ impl Follower {
         Ok(())
     }
 
-    fn watch_reader(&self, user: UserId) -> watch::Receiver<i64> {
+    /// Of an application the directory tells nothing.
+    fn watch_reader(&self, principal: &Principal) -> watch::Receiver<i64> {
+        let Principal::Person(user) = principal else { return self.nothing.subscribe() };
         let mut readers = self.readers.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        readers.entry(user).or_insert_with(|| watch::channel(0).0).subscribe()
+        readers.entry(*user).or_insert_with(|| watch::channel(0).0).subscribe()
     }
 
     fn watch_risk(&self) -> watch::Receiver<i64> {
@@ -169,7 +174,7 @@ pub struct RequestUpdate {
 /// Where one subscription stands.
 struct Reading {
     services: Arc<Services>,
-    user: UserId,
+    principal: Principal,
     expires_at: Timestamp,
     position: i64,
     waiting: VecDeque<event::Model>,
@@ -183,7 +188,7 @@ impl Reading {
         if self.services.clock.now() >= self.expires_at {
             return Err(Fault::Unauthenticated);
         }
-        self.services.actor(self.user).await?.ok_or(Fault::Unauthenticated)
+        self.services.actor_now(&self.principal).await
     }
 
     /// Waits for news, or for a change of the reader's own rights, which are asked again then. That the token ends meanwhile is the
@@ -206,7 +211,7 @@ impl Reading {
 impl Services {
     fn reading(
         self: &Arc<Self>,
-        user: UserId,
+        principal: Principal,
         expires_at: Timestamp,
         since: i64,
         after: Option<&str>,
@@ -217,8 +222,8 @@ impl Services {
             None => since,
         };
         // Whatever was committed before the news were subscribed to is found by the first reading, which comes after.
-        let rights = self.follower.watch_reader(user);
-        Ok(Reading { services: self.clone(), user, expires_at, position, waiting: VecDeque::new(), news, rights })
+        let rights = self.follower.watch_reader(&principal);
+        Ok(Reading { services: self.clone(), principal, expires_at, position, waiting: VecDeque::new(), news, rights })
     }
 
     /// Position of the newest event, asked of the database.
@@ -230,13 +235,13 @@ impl Services {
     /// Without `after`, from `since` on: the position when the subscription was received.
     pub fn follow_pending_risk(
         self: &Arc<Self>,
-        user: UserId,
+        principal: Principal,
         expires_at: Timestamp,
         since: i64,
         after: Option<&str>,
         sources: Option<Vec<RiskSource>>,
     ) -> Result<impl Stream<Item = Result<PendingRisk, Fault>> + Send + use<>, Fault> {
-        let reading = self.reading(user, expires_at, since, after, self.follower.watch_risk())?;
+        let reading = self.reading(principal, expires_at, since, after, self.follower.watch_risk())?;
         Ok(unfold(Some((reading, sources)), |state| async move {
             let (mut reading, sources) = state?;
             match next_pending_risk(&mut reading, sources.as_deref()).await {
@@ -250,13 +255,13 @@ impl Services {
     /// change.
     pub async fn follow_request(
         self: &Arc<Self>,
-        user: UserId,
+        principal: Principal,
         expires_at: Timestamp,
         id: RequestId,
         after: Option<&str>,
     ) -> Result<impl Stream<Item = Result<RequestUpdate, Fault>> + Send + use<>, Fault> {
         let since = self.newest().await?;
-        let reading = self.reading(user, expires_at, since, after, self.follower.watch_request(id))?;
+        let reading = self.reading(principal, expires_at, since, after, self.follower.watch_request(id))?;
         let actor = reading.actor().await?;
         let row = visible(self, &actor, id).await?;
         let is_over = is_terminal(row.request.state);

@@ -27,7 +27,7 @@ pub use risk::Sources;
 pub use stage::Decide;
 
 use crate::clock::Clock;
-use crate::domain::permission::{Actor, Right};
+use crate::domain::permission::{Actor, Principal, Right};
 use crate::domain::plan::Plan;
 use crate::domain::refusal::Refusal;
 use crate::store::log::Verdict;
@@ -131,9 +131,27 @@ impl Services {
         self.follower.clone()
     }
 
-    /// The enabled, not deleted person of that id, with the roles held now; nobody else is signed in.
-    pub async fn actor(&self, user: UserId) -> Result<Option<Actor>, Fault> {
-        Ok(self.store.actor(user).await?)
+    /// Whom a token names: the enabled, not deleted person of that id, with the roles held now, or an application. Nobody else is
+    /// signed in.
+    pub async fn actor(&self, principal: &Principal) -> Result<Option<Actor>, Fault> {
+        match principal {
+            Principal::Person(user) => Ok(self.store.actor(*user).await?),
+            Principal::Application(application) => Ok(Some(Actor::application(Arc::clone(application)))),
+        }
+    }
+
+    /// The same for somebody who was signed in when the work began.
+    async fn actor_now(&self, principal: &Principal) -> Result<Actor, Fault> {
+        self.actor(principal).await?.ok_or(Fault::Unauthenticated)
+    }
+
+    /// Why the directory lets nobody of that id in, for the operator: in words.
+    pub async fn why_nobody(&self, user: UserId) -> Result<&'static str, Fault> {
+        Ok(match self.store.users_by_id(&[user]).await?.first() {
+            None => "the directory has nobody of this object id; import the person, or correct `user_claim`",
+            Some(person) if person.deleted_at.is_some() => "the person is deleted in the directory",
+            Some(_) => "the person is disabled in the directory",
+        })
     }
 
     /// Can the database be read and written by this instance now? Otherwise one line for people.
@@ -174,6 +192,12 @@ impl Services {
     /// Takes no more commits, and waits for those under way.
     pub async fn stop(&self) {
         self.store.stop().await;
+    }
+
+    /// The person who holds this right; no application has one that only a person can use.
+    fn person_with(&self, actor: &Actor, right: Right) -> Result<UserId, Fault> {
+        self.require(actor, right)?;
+        actor.user_id().ok_or(Fault::Forbidden)
     }
 
     fn require(&self, actor: &Actor, right: Right) -> Result<(), Fault> {

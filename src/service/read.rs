@@ -343,6 +343,7 @@ impl Services {
 
     /// May the viewer see who manages this person? A risk reader of everybody; anybody of themselves and of their direct reports.
     pub fn may_see_manager(&self, actor: &Actor, person: &user::Model) -> bool {
-        actor.has(Right::ReadPeople) || person.id == actor.user_id || person.manager_id == Some(actor.user_id)
+        let is_close = |user: UserId| person.id == user || person.manager_id == Some(user);
+        actor.has(Right::ReadPeople) || actor.user_id().is_some_and(is_close)
     }
 }

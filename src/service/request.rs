@@ -8,9 +8,9 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{ATTEMPTS, Denied, Done, Fault, Services};
-use crate::domain::permission::{Actor, Right, stage_kind};
+use crate::domain::permission::{Actor, Principal, Right, stage_kind};
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::request::{self as moves, Submission, SubmissionIds};
+use crate::domain::request::{self as moves, IdempotencyKey, Submission, SubmissionIds};
 use crate::domain::route::{self, ControlFacts, Eligibility, Facts, PolicyFacts, Route};
 use crate::domain::text;
 use crate::store::SetQuery;
@@ -55,10 +55,14 @@ pub struct Preview {
 impl Services {
     /// Submits a request; returns its id, or that of the one first made with the same idempotency key.
     pub async fn submit(&self, actor: &Actor, input: Submit) -> Done<RequestId> {
-        let key = input.idempotency_key.clone().map(|key| (key, input_hash(&input)));
+        let key = input.idempotency_key.clone().map(|key| IdempotencyKey {
+            owner: key_owner(actor),
+            key,
+            input_hash: input_hash(&input),
+        });
         text::key("idempotencyKey", input.idempotency_key.as_deref())?;
         for _ in 0..ATTEMPTS {
-            let key_seen = match self.first_made(actor, key.as_ref()).await? {
+            let key_seen = match self.first_made(key.as_ref()).await? {
                 FirstMade::Now(id) => return Ok(id),
                 FirstMade::LongAgo(id) => Some(id),
                 FirstMade::Never => None,
@@ -67,7 +71,7 @@ impl Services {
                 Ok(planned) => planned,
                 Err(denied) => {
                     // The same call may have come through meanwhile: then its own request is what stands in the way.
-                    return match self.first_made(actor, key.as_ref()).await? {
+                    return match self.first_made(key.as_ref()).await? {
                         FirstMade::Now(id) => Ok(id),
                         FirstMade::LongAgo(_) | FirstMade::Never => Err(denied),
                     };
@@ -91,13 +95,13 @@ impl Services {
     }
 
     /// What was submitted with this key within its life; other input then is a refusal.
-    async fn first_made(&self, actor: &Actor, key: Option<&(String, String)>) -> Done<FirstMade> {
-        let Some((key, hash)) = key else { return Ok(FirstMade::Never) };
-        let Some(seen) = self.store.idempotency(actor.user_id, key).await? else { return Ok(FirstMade::Never) };
+    async fn first_made(&self, key: Option<&IdempotencyKey>) -> Done<FirstMade> {
+        let Some(IdempotencyKey { owner, key, input_hash }) = key else { return Ok(FirstMade::Never) };
+        let Some(seen) = self.store.idempotency(*owner, key).await? else { return Ok(FirstMade::Never) };
         if self.clock.now() >= seen.created_at.plus(KEY_LIFE) {
             return Ok(FirstMade::LongAgo(seen.request_id));
         }
-        if seen.input_hash == *hash {
+        if seen.input_hash == *input_hash {
             return Ok(FirstMade::Now(seen.request_id));
         }
         let message = "This key was used with other input within the last 24 hours.";
@@ -114,9 +118,20 @@ impl Services {
     async fn plan_route(&self, actor: &Actor, input: &Submit) -> Done<(Facts, Route)> {
         // The version first: whatever is read after it is at least as new, and the commit asks whether it still stands.
         let directory_version = self.store.directory_version().await?;
-        let actor = &self.store.actor(actor.user_id).await?.ok_or(Fault::Unauthenticated)?;
-        let target_id = input.target.unwrap_or(actor.user_id);
-        let is_on_behalf = target_id != actor.user_id;
+        let actor = &self.actor_now(&actor.principal).await?;
+        let (application, target_id) = match &actor.principal {
+            Principal::Person(user) => (None, input.target.unwrap_or(*user)),
+            Principal::Application(application) => {
+                self.require(actor, Right::SubmitAsApplication)?;
+                let message = "An application must name who gets the access.";
+                let target = input.target.ok_or_else(|| Refusal::at(Code::Invalid, "targetId", message))?;
+                (Some(application.id.clone()), target)
+            }
+        };
+        // Nobody asks in an application's place: the request is of the one who gets the access.
+        let requestor_id = actor.user_id().unwrap_or(target_id);
+        let is_by_manager = target_id != requestor_id;
+        let is_on_behalf = is_by_manager || application.is_some();
 
         let offer = self.store.offer(actor, input.package, target_id).await?;
         let offer = offer.ok_or_else(|| Refusal::not_found("accessPackageId", "access package"))?;
@@ -133,7 +148,7 @@ impl Services {
         text::text("justification", input.justification.as_deref())?;
 
         let not_eligible = |message: &str| Denied::from(Refusal::at(Code::NotEligible, "accessPackageId", message));
-        if is_on_behalf && target.manager_id != Some(actor.user_id) {
+        if is_by_manager && target.manager_id != Some(requestor_id) {
             let message = "Only somebody's manager may ask on their behalf.";
             return Err(Refusal::at(Code::NotEligible, "targetId", message).into());
         }
@@ -143,8 +158,10 @@ impl Services {
         let mut fitting = offer
             .policies
             .into_iter()
-            .filter(|offered| offered.covers && (!is_on_behalf || offered.policy.allow_managers_on_behalf))
+            .filter(|offered| offered.covers)
             .map(|offered| offered.policy)
+            .filter(|policy| !is_by_manager || policy.allow_managers_on_behalf)
+            .filter(|policy| application.is_none() || policy.allow_applications)
             .filter(|policy| input.policy.is_none_or(|wanted| wanted == policy.id));
         let policy = fitting.next().ok_or_else(|| not_eligible("No policy lets this person have this package."))?;
         if fitting.next().is_some() {
@@ -160,18 +177,19 @@ impl Services {
         }
 
         let controls: Vec<ControlFacts> = self.store.controls().await?.into_iter().map(control_facts).collect();
-        let mut people = vec![actor.user_id];
-        if is_on_behalf {
+        let mut people = vec![requestor_id];
+        if is_by_manager {
             people.push(target_id);
         }
         let asking: Vec<_> = controls.iter().filter(|control| control.asks()).map(|control| control.source).collect();
         let readings = asking.iter().map(|source| self.sources.read(*source, &people, &self.clock));
         let readings = futures_util::future::join_all(readings).await.into_iter().flatten().collect();
         let sets = possible_sets(&controls, &policy.stages.0, target_id);
-        let approvers = self.store.resolve(&sets, actor.user_id, target_id).await?;
+        let approvers = self.store.resolve(&sets, requestor_id, target_id).await?;
         let facts = Facts {
             request_type: if is_on_behalf { RequestType::OnBehalfAdd } else { RequestType::UserAdd },
-            requestor: actor.user_id,
+            requestor: requestor_id,
+            application,
             target: target_id,
             directory_version,
             package: offer.package.id,
@@ -200,15 +218,16 @@ impl Services {
             }
             let found = self.store.open_request(id).await?;
             let (request, undecided) = found.ok_or_else(|| Refusal::not_found("requestId", "access request"))?;
-            if actor.user_id != request.requestor_id {
-                self.require(actor, Right::CancelRequests)?;
-            }
+            let by = match actor.user_id().filter(|user| *user == request.requestor_id) {
+                Some(requestor) => requestor,
+                None => self.person_with(actor, Right::CancelRequests)?,
+            };
             text::text("reason", reason.as_deref())?;
             if !moves::is_cancelable(request.state) {
                 let message = format!("A request that is {} cannot be canceled.", request.state);
                 return Err(Refusal::at(Code::InvalidState, "requestId", message).into());
             }
-            let plan = moves::cancel(request, undecided, actor.user_id, reason.clone(), directory_version);
+            let plan = moves::cancel(request, undecided, by, reason.clone(), directory_version);
             if self.settle(plan).await?.is_some() {
                 return Ok(());
             }
@@ -257,6 +276,19 @@ fn possible_sets(controls: &[ControlFacts], stages: &[entity::PolicyStage], targ
         add(StageKind::Policy, ordinal, ApproverTier::Fallback, &stage.fallback_approvers);
     }
     queries
+}
+
+/// Whose idempotency keys somebody's are: a person's own; an application's under an id made of what it is called.
+fn key_owner(actor: &Actor) -> UserId {
+    match &actor.principal {
+        Principal::Person(user) => *user,
+        Principal::Application(application) => {
+            let hash: [u8; 32] = Sha256::digest(application.id.to_string().as_bytes()).into();
+            let mut bytes = [0; 16];
+            bytes.copy_from_slice(&hash[..16]);
+            UserId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+        }
+    }
 }
 
 /// What an idempotency key is bound to: everything of the input but the key.

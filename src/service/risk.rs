@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::{Done, Fault, Services};
 use crate::clock::Clock;
-use crate::domain::event::{EventActor, EventKind, NewEvent};
+use crate::domain::event::{EventKind, NewEvent};
 use crate::domain::permission::{Actor, Right};
 use crate::domain::plan::Plan;
 use crate::domain::refusal::{Code, Refusal};
@@ -173,7 +173,7 @@ impl Services {
     async fn write_user_risks(&self, kind: EventKind, actor: &Actor, rows: Vec<user_risk::Model>) -> Result<(), Fault> {
         let mut plan = Plan::default();
         for row in &rows {
-            let mut event = NewEvent::new(kind, EventActor::Person(actor.user_id))
+            let mut event = NewEvent::new(kind, actor.named())
                 .with("UserId", row.user_id.to_string())
                 .with("RiskLevel", row.level.as_str())
                 .with("RiskState", row.state.as_str())
@@ -206,7 +206,7 @@ impl Services {
         }
         let observed_at = observed_at.unwrap_or(Timestamp::COMMIT);
         let row = insider_risk::Model { user_id: user, level, observed_at, expires_at, reference };
-        let mut event = NewEvent::new(EventKind::InsiderRiskReported, EventActor::Person(actor.user_id))
+        let mut event = NewEvent::new(EventKind::InsiderRiskReported, actor.named())
             .with("UserId", user.to_string())
             .with("RiskLevel", level.as_str())
             .with("ObservedAt", observed_at)

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use entity::{AssignmentId, Coverage, DecisionId, RequestId, Seconds, StageId, Timestamp, UserId, Verdict};
+use entity::{AssignmentId, Coverage, DecisionId, RequestId, Seconds, StageId, Timestamp, Verdict};
 
 use super::{ATTEMPTS, Denied, Done, Fault, Services};
 use crate::domain::coverage;
 use crate::domain::decision::{self, DecisionIds};
-use crate::domain::permission::Actor;
+use crate::domain::permission::{Actor, Principal};
 use crate::domain::plan::Plan;
 use crate::domain::refusal::{Code, Refusal};
 use crate::store::StoreError;
@@ -30,7 +30,7 @@ pub struct Decide {
 }
 
 /// Who was refused what, where.
-type Refused = (UserId, StageId, Code);
+type Refused = (Principal, StageId, Code);
 
 /// Which refusals the log has heard of lately, so that nobody can flood it: when it was last told of each, and how many since.
 #[derive(Default)]
@@ -69,7 +69,7 @@ impl Services {
                 return Err(Refusal::not_found("stageId", "approval stage").into());
             };
             // Roles are read after the directory's version, which the commit asks for again: what was read still stands there.
-            let actor = self.store.actor(actor.user_id).await?.ok_or(Fault::Unauthenticated)?;
+            let actor = self.actor_now(&actor.principal).await?;
             let next_coverage: Option<Coverage> =
                 rows.later.first().map(|(stage, able)| coverage::judge(*able, stage.escalated_at.is_some()));
             let facts = decision::Facts {
@@ -107,7 +107,7 @@ impl Services {
         if !matches!(code, Code::NotAnApprover | Code::RoleRequired) {
             return Ok(());
         }
-        let Some(repeats) = self.refusals.tell((actor.user_id, stage.id, code), self.clock.now()) else {
+        let Some(repeats) = self.refusals.tell((actor.principal.clone(), stage.id, code), self.clock.now()) else {
             return Ok(());
         };
         let Some(event) = decision::refused(actor, stage, request, code, repeats) else { return Ok(()) };
@@ -126,11 +126,11 @@ mod tests {
     #[test]
     fn the_same_refusal_is_told_once_a_minute_with_a_count() {
         let log = RefusalLog::default();
-        let key = (UserId::new(), StageId::new(), Code::RoleRequired);
-        assert_eq!(log.tell(key, Timestamp(0)), Some(0));
-        assert_eq!(log.tell(key, Timestamp(1)), None);
-        assert_eq!(log.tell(key, Timestamp(59_999_999)), None);
-        assert_eq!(log.tell((key.0, key.1, Code::NotAnApprover), Timestamp(2)), Some(0));
+        let key = (Principal::Person(entity::UserId::new()), StageId::new(), Code::RoleRequired);
+        assert_eq!(log.tell(key.clone(), Timestamp(0)), Some(0));
+        assert_eq!(log.tell(key.clone(), Timestamp(1)), None);
+        assert_eq!(log.tell(key.clone(), Timestamp(59_999_999)), None);
+        assert_eq!(log.tell((key.0.clone(), key.1, Code::NotAnApprover), Timestamp(2)), Some(0));
         assert_eq!(log.tell(key, Timestamp(60_000_000)), Some(2));
     }
 }

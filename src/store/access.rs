@@ -1,7 +1,5 @@
 //! Which rows somebody may see, as SQL: every list, count, node and subscription asks with these. `r` is a request, `s` a stage,
-//! `p` a package, `pol` a policy, `u` a person; `v` stands for the viewer's id.
-
-use entity::UserId;
+//! `p` a package, `pol` a policy, `u` a person; `v` stands for the viewer's id. An application is nobody here: its `v` equals no id.
 
 use super::sql::{Db, Params};
 use crate::domain::permission::{Actor, Right};
@@ -11,6 +9,8 @@ pub struct Viewer {
     /// What stands for the id in the text.
     pub v: String,
     db: Db,
+    /// Is it a person, whom rules can name?
+    is_person: bool,
     /// Sees every request, stage and assignment.
     pub reads_requests: bool,
     /// Reads risk in every request that is seen.
@@ -34,8 +34,9 @@ impl Viewer {
             decidable.push("INSIDER_RISK");
         }
         Viewer {
-            v: user(params, actor.user_id),
+            v: user(params, actor),
             db: params.db(),
+            is_person: actor.user_id().is_some(),
             reads_requests: actor.has(Right::ReadRequests),
             reads_risk: actor.has(Right::ReadRisk),
             reads_packages: actor.has(Right::ReadPackages),
@@ -45,9 +46,9 @@ impl Viewer {
     }
 }
 
-/// A person's id as a parameter.
-pub fn user(params: &mut Params, id: UserId) -> String {
-    params.add(id)
+/// Who acts as a parameter: a person's id; for an application a text that is no id.
+pub fn user(params: &mut Params, actor: &Actor) -> String {
+    params.add(actor.user_id().map(|id| id.0.to_string()).unwrap_or_default())
 }
 
 /// Entry `a` of stage `s` (their aliases) is in force: the primary ones always, alternates since escalation, the fallback while nobody
@@ -166,7 +167,11 @@ pub fn covers(who: &str) -> String {
 }
 
 /// Policy `pol` fits the viewer: for themselves, or for a direct report whom it covers.
-pub fn fits(v: &str) -> String {
+pub fn fits(viewer: &Viewer) -> String {
+    if !viewer.is_person {
+        return "(1 = 0)".to_owned();
+    }
+    let v = &viewer.v;
     format!(
         "({} OR (pol.allow_managers_on_behalf AND EXISTS (SELECT 1 FROM directory_user report \
          WHERE report.manager_id = {v} AND report.is_enabled AND report.deleted_at IS NULL AND {})))",
@@ -176,8 +181,8 @@ pub fn fits(v: &str) -> String {
 }
 
 /// The viewer may ask for package `p`, for themselves or a report.
-pub fn may_ask(v: &str) -> String {
-    format!("EXISTS (SELECT 1 FROM policy pol WHERE pol.package_id = p.id AND {})", fits(v))
+pub fn may_ask(viewer: &Viewer) -> String {
+    format!("EXISTS (SELECT 1 FROM policy pol WHERE pol.package_id = p.id AND {})", fits(viewer))
 }
 
 /// The viewer sees package `p`: a right, may ask for it, or sees a request for it.
@@ -187,7 +192,7 @@ pub fn sees_package(viewer: &Viewer) -> String {
     }
     format!(
         "({} OR EXISTS (SELECT 1 FROM request r WHERE r.package_id = p.id AND {}))",
-        may_ask(&viewer.v),
+        may_ask(viewer),
         sees_one_request(viewer)
     )
 }

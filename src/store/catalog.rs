@@ -210,7 +210,7 @@ impl Store {
 }
 
 fn opens(viewer: &Viewer) -> String {
-    if viewer.reads_packages { "(1 = 1)".to_owned() } else { access::fits(&viewer.v) }
+    if viewer.reads_packages { "(1 = 1)".to_owned() } else { access::fits(viewer) }
 }
 
 fn sees_catalog(viewer: &Viewer) -> String {

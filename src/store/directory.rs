@@ -84,7 +84,7 @@ impl Store {
             roles.extend(Option::<DirectoryRole>::try_get(&row, "", "role")?);
         }
         roles.sort();
-        Ok(Some(Actor { user_id, roles }))
+        Ok(Some(Actor::person(user_id, roles)))
     }
 
     /// The person of that sign-in name who is not deleted.

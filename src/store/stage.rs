@@ -306,7 +306,7 @@ impl Store {
         let Some(stage) = found else { return Ok(None) };
 
         let mut params = Params::new(self.db);
-        let (stage_id, user) = (params.add(id), params.add(actor.user_id));
+        let (stage_id, user) = (params.add(id), access::user(&mut params, actor));
         let in_force = in_force("a", "s");
         let text = format!(
             "SELECT a.tier, a.kind, a.subject FROM stage s CROSS JOIN stage_approver a CROSS JOIN membership m \

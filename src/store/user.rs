@@ -130,7 +130,7 @@ impl Store {
 fn refers(viewer: &Viewer, kind: &str, id: &str) -> String {
     let sees = access::sees_one_request(viewer);
     let reads_risk = access::reads_risk(viewer);
-    let fits = access::fits(&viewer.v);
+    let fits = access::fits(viewer);
     // A policy keeps its stages as JSON, where a named person or group is `{"kind":"USER","ref":"…"}`.
     format!(
         "EXISTS (SELECT 1 FROM stage_approver sa JOIN stage ss ON ss.id = sa.stage_id JOIN request r ON r.id = ss.request_id \

@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod approver;
 mod audit_chain;
 mod catalog;
 mod command_line;
@@ -10,7 +11,10 @@ mod control;
 mod crash;
 mod document;
 mod escalation;
+mod evaluation;
+mod fuzz;
 mod house;
+mod identity;
 mod import;
 mod main_job;
 mod outage;
@@ -21,7 +25,9 @@ mod race;
 mod random;
 mod readme;
 mod request;
+mod risk;
 mod route;
+mod stage;
 mod stream;
 mod support;
 mod visibility;

@@ -4,19 +4,47 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use entity::DirectoryRole;
 use futures_util::StreamExt;
+use jsonwebtoken::Algorithm;
 use riskgate::demo::{self, FINANCE_DATA};
 use riskgate::domain::event::EventKind;
-use riskgate::domain::permission::Right;
+use riskgate::domain::permission::{AppRole, Application, ApplicationId, Principal, Right};
 use serde_json::{Value, json};
 
 use crate::story;
+use crate::support::provider::{Key, Provider};
 use crate::support::{Person, World};
 
 /// One of each kind: the seven roles; who asked (and is risky); who decides a policy's stage; who decided one; nobody in particular.
 const PEOPLE: [&str; 11] = ["ada", "glen", "ines", "sam", "otto", "rhea", "cora", "alice", "mona", "olga", "zoe"];
+
+/// Applications, one for each app role; a right can have several roles, but no role needs another.
+const APPLICATIONS: [(&str, AppRole); 3] =
+    [("app: read", AppRole::ReadRequests), ("app: write", AppRole::WriteRequests), ("app: risk", AppRole::WriteRisk)];
+
+/// Everybody of the table: the name, and somebody who asks.
+type Actors = Vec<(&'static str, Person)>;
+
+async fn actors(world: &mut World) -> (Provider, Actors) {
+    let key = Key::new("k", Algorithm::EdDSA);
+    let provider = Provider::start(&[&key]).await;
+    world.trust(vec![provider.trusted()]).await;
+    let people = PEOPLE.iter().map(|name| (*name, world.person(name)));
+    let applications = APPLICATIONS.iter().map(|(name, role)| {
+        let claims = provider.app_claims(name, &[role.as_str()], world.now());
+        (*name, world.bearer(key.sign(&claims)))
+    });
+    let actors = people.chain(applications).collect();
+    (provider, actors)
+}
+
+/// The header of a part of the table.
+fn head(table: &mut String, actors: &Actors) {
+    row(table, "", &actors.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
+}
 
 /// Types that show what the field around them may show, and have no rule of their own.
 const CARRIED: [&str; 11] = [
@@ -99,8 +127,25 @@ fn node(object: &'static str, id: &Value, inner: &str, path: &[&'static str]) ->
     Probe { object, around, path: [vec!["node"], path].concat() }
 }
 
+/// A request that an application submitted for carol, for what nobody else may ask for.
+async fn submitted_by(application: &Person, world: &World, catalog: &Value) -> Value {
+    let (ada, carol) = (world.person("ada"), world.person("carol").user_id());
+    let query =
+        "mutation($input: CreateAccessPackageInput!) { createAccessPackage(input: $input) { accessPackage { id } } }";
+    let made = ada.data(query, json!({ "input": { "catalogId": catalog, "displayName": "Payroll" } })).await;
+    let package = &made["createAccessPackage"]["accessPackage"]["id"];
+    let query = "mutation($input: CreateAssignmentPolicyInput!) { createAssignmentPolicy(input: $input) { userErrors { code } } }";
+    let input = json!({ "accessPackageId": package, "displayName": "By an application", "allowApplications": true,
+        "allowedRequestors": [{ "userId": carol }] });
+    let made = ada.data(query, json!({ "input": input })).await;
+    assert_eq!(made["createAssignmentPolicy"]["userErrors"], json!([]));
+    let payload = application.submits(json!({ "accessPackageId": package, "targetId": carol })).await;
+    assert_eq!(payload["userErrors"], json!([]));
+    payload["request"]["id"].clone()
+}
+
 /// A world in which there is one of everything, and what each is reached by.
-async fn probes(world: &World) -> (Vec<Probe>, Value) {
+async fn probes(world: &World, actors: &Actors) -> (Vec<Probe>, Value) {
     let (alice, ada) = (world.person("alice"), world.person("ada"));
     let request = alice.asks_for(FINANCE_DATA).await;
     let id = &request["id"];
@@ -116,6 +161,8 @@ async fn probes(world: &World) -> (Vec<Probe>, Value) {
         )
         .await;
     let (policy, catalog) = (&refs["node"]["policy"]["id"], &refs["node"]["accessPackage"]["catalog"]["id"]);
+    let writer = actors.iter().find(|(name, _)| *name == "app: write").map(|(_, actor)| actor).expect("an application");
+    let for_carol = submitted_by(writer, world, catalog).await;
     let event = &refs["auditEvents"]["nodes"][0]["id"];
     let user = json!(alice.user_id());
     let preview = format!(
@@ -139,6 +186,7 @@ async fn probes(world: &World) -> (Vec<Probe>, Value) {
         node("AssignmentPolicy", policy, "", &[]),
         node("PolicyStage", policy, "stages { FIELDS }", &["AssignmentPolicy", "stages"]),
         node("AuditEvent", event, "", &[]),
+        node("Application", &for_carol, "application { FIELDS }", &["AccessRequest", "application"]),
         node("AuditDetail", event, "details { FIELDS }", &["AuditEvent", "details"]),
         node("IdProtectionRiskApproval", &refs["controlConfigurations"][0]["id"], "", &[]),
         node("InsiderRiskApproval", &refs["controlConfigurations"][1]["id"], "", &[]),
@@ -210,24 +258,33 @@ fn row(table: &mut String, name: &str, cells: &[String]) {
     writeln!(table, "{}", format!("{name:<52}{}", cells.join("")).trim_end()).expect("a text grows");
 }
 
+/// Everybody of the table, as the use cases know them.
+fn principals(world: &World) -> Vec<Principal> {
+    let people = PEOPLE.iter().map(|name| Principal::Person(world.person(name).id));
+    let applications = APPLICATIONS.iter().map(|(name, role)| {
+        let id = ApplicationId { issuer: "https://login.example.com".to_owned(), client_id: (*name).to_owned() };
+        Principal::Application(Arc::new(Application { id, roles: vec![*role] }))
+    });
+    people.chain(applications).collect()
+}
+
 /// How many messages somebody gets of a request that has ended.
-async fn told(world: &World, name: &str, request: &Value) -> usize {
-    let person = world.person(name);
+async fn told(world: &World, principal: Principal, request: &Value) -> usize {
     let beginning = world.services().event_cursor(0);
     let id = request.as_str().expect("an id").parse().expect("an id");
     let expires_at = world.now().plus(entity::Seconds::hours(1));
-    let Ok(stream) = world.services().follow_request(person.id, expires_at, id, Some(&beginning)).await else {
+    let Ok(stream) = world.services().follow_request(principal, expires_at, id, Some(&beginning)).await else {
         return 0;
     };
     stream.take_while(|item| std::future::ready(item.is_ok())).count().await
 }
 
 /// How many risk stages somebody has been told of since the beginning.
-async fn announced(world: &World, name: &str) -> usize {
-    let (person, services) = (world.person(name), world.services());
+async fn announced(world: &World, principal: Principal) -> usize {
+    let services = world.services();
     let (beginning, now) = (services.event_cursor(0), services.newest().await.expect("the head"));
     let expires_at = world.now().plus(entity::Seconds::hours(1));
-    let stream = services.follow_pending_risk(person.id, expires_at, now, Some(&beginning), None).expect("a stream");
+    let stream = services.follow_pending_risk(principal, expires_at, now, Some(&beginning), None).expect("a stream");
     let mut stream = std::pin::pin!(stream);
     let mut count = 0;
     // What was missed comes at once; then the stream waits for what is to come.
@@ -238,7 +295,8 @@ async fn announced(world: &World, name: &str) -> usize {
 }
 
 story!(the_table_of_permissions_is_the_one_that_was_reviewed, |world| {
-    let (probes, seen) = probes(world).await;
+    let (_provider, actors) = actors(world).await;
+    let (probes, seen) = probes(world, &actors).await;
     let mut table = String::from(
         "Who may do what and sees what. Written by tests/it/permission.rs (UPDATE_EXPECT=1), reviewed as a diff.\n",
     );
@@ -247,11 +305,12 @@ story!(the_table_of_permissions_is_the_one_that_was_reviewed, |world| {
     for right in Right::ALL {
         let holders: Vec<_> =
             DirectoryRole::ALL.iter().filter(|role| right.roles().contains(role)).map(|role| role.as_str()).collect();
-        row(&mut table, &format!("{right:?}"), &[holders.join(" ")]);
+        let apps: Vec<_> = right.app_roles().iter().map(|role| role.as_str()).collect();
+        row(&mut table, &format!("{right:?}"), &[[holders, apps].concat().join(" ")]);
     }
 
     table.push_str("\n# Root fields, with arguments that change nothing\n");
-    row(&mut table, "", &PEOPLE.map(str::to_owned));
+    head(&mut table, &actors);
     let types = types(&world.person("zoe")).await;
     let roots = roots(&seen);
     for root in ["Query", "Mutation"] {
@@ -270,8 +329,8 @@ story!(the_table_of_permissions_is_the_one_that_was_reviewed, |world| {
     );
     for (name, query) in &roots {
         let mut cells = Vec::new();
-        for person in PEOPLE {
-            cells.push(root_word(name, &world.person(person).ask(query, Value::Null).await.body));
+        for (_, actor) in &actors {
+            cells.push(root_word(name, &actor.ask(query, Value::Null).await.body));
         }
         row(&mut table, name, &cells);
     }
@@ -279,7 +338,7 @@ story!(the_table_of_permissions_is_the_one_that_was_reviewed, |world| {
     table.push_str(
         "\n# Fields: of alice's open request with a risk stage and what belongs to it; of bob's assignment\n",
     );
-    row(&mut table, "", &PEOPLE.map(str::to_owned));
+    head(&mut table, &actors);
     for (object, fields) in &types {
         if is_carried(object) {
             continue;
@@ -291,8 +350,8 @@ story!(the_table_of_permissions_is_the_one_that_was_reviewed, |world| {
             let query = probe.around.replace("FIELDS", &selection);
             let path: Vec<_> = probe.path.iter().copied().chain([field.as_str()]).collect();
             let mut cells = Vec::new();
-            for person in PEOPLE {
-                cells.push(word(&world.person(person).ask(&query, Value::Null).await.body, &path));
+            for (_, actor) in &actors {
+                cells.push(word(&actor.ask(&query, Value::Null).await.body, &path));
             }
             row(&mut table, &format!("{object}.{field}"), &cells);
         }
@@ -313,19 +372,19 @@ story!(the_table_of_permissions_is_the_one_that_was_reviewed, |world| {
     }
 
     table.push_str("\n# Messages of accessRequestUpdated, from the beginning of two requests that have ended; of pendingRiskApprovalCreated, in all\n");
-    row(&mut table, "", &PEOPLE.map(str::to_owned));
+    head(&mut table, &actors);
     for (name, whose) in [("bob's, without risk", "bob"), ("cora's, denied because of risk", "cora")] {
         let id = world.person(whose).id;
         let request = snapshot.requests.iter().find(|request| request.requestor_id == id).expect("a request");
         let mut cells = Vec::new();
-        for person in PEOPLE {
-            cells.push(told(world, person, &json!(request.id.to_string())).await.to_string());
+        for principal in principals(world) {
+            cells.push(told(world, principal, &json!(request.id.to_string())).await.to_string());
         }
         row(&mut table, name, &cells);
     }
     let mut cells = Vec::new();
-    for person in PEOPLE {
-        cells.push(announced(world, person).await.to_string());
+    for principal in principals(world) {
+        cells.push(announced(world, principal).await.to_string());
     }
     row(&mut table, "pendingRiskApprovalCreated", &cells);
 

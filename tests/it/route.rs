@@ -62,6 +62,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             request_type: if on_behalf { RequestType::OnBehalfAdd } else { RequestType::UserAdd },
             requestor: user(1),
             target: if on_behalf { user(2) } else { user(1) },
+            application: None,
             directory_version: 1,
             package: PackageId(Uuid::from_u128(3)),
             package_version: 1,

@@ -3,6 +3,7 @@
 mod end;
 mod pending;
 mod promise;
+mod thousand;
 mod update;
 
 use entity::{EventId, LogId, deployment};

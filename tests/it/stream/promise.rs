@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use entity::StageKind;
 use futures_util::future::join_all;
 use riskgate::demo::{FINANCE_DATA, PRODUCTION_ACCESS, WIKI};
+use riskgate::domain::permission::Principal;
 use riskgate::service::{CursorKey, Services, Sources, Submit};
 use riskgate::store::Store;
 use serde_json::{Value, json};
@@ -27,7 +28,7 @@ impl Dice {
 }
 
 /// Asks and takes it back, again and again: each time a risk stage becomes pending.
-async fn writes(person: Person, rounds: usize) {
+pub(super) async fn writes(person: Person, rounds: usize) {
     for _ in 0..rounds {
         let request = person.asks_for(WIKI).await;
         let canceled = person.cancels(&request["id"]).await.data();
@@ -36,7 +37,7 @@ async fn writes(person: Person, rounds: usize) {
 }
 
 /// The stages that the log tells `sam` of after `position`, in the log's order.
-async fn told_by_the_log(world: &World, position: usize) -> Vec<Value> {
+pub(super) async fn told_by_the_log(world: &World, position: usize) -> Vec<Value> {
     let snapshot = world.snapshot().await;
     let is_his = |id| snapshot.stages.values().flatten().any(|s| s.id == id && s.kind == StageKind::IdProtectionRisk);
     let events = snapshot.events.iter().skip(position).filter(|event| event.kind == "STAGE_PENDING");
@@ -199,7 +200,7 @@ story!(a_commit_that_nobody_tells_of_is_heard_all_the_same, |world| {
     let deployment = store.deployment().await.expect("the installation");
     let sources = Sources::built_in(&store, &world.clock);
     let silent = Services::new(store, world.clock.clone(), sources, CursorKey::new(&deployment).expect("a key"));
-    let actor = silent.actor(alice.id).await.expect("an answer").expect("she may sign in");
+    let actor = silent.actor(&Principal::Person(alice.id)).await.expect("an answer").expect("she may sign in");
     let input = Submit { package: WIKI, policy: None, target: None, justification: None, idempotency_key: None };
     let request = silent.submit(&actor, input).await.expect("she may ask");
     let open = now["id"].as_str().expect("an id").parse().expect("the id of a request");

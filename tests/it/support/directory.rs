@@ -2,6 +2,7 @@
 
 use entity::{GroupId, RiskLevel, Seconds, UserId};
 use riskgate::demo;
+use riskgate::domain::permission::Principal;
 use riskgate::service::{ImportOptions, Picture};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -44,7 +45,7 @@ impl World {
         let user = |number| json!({ "id": id(number).0, "displayName": format!("Crowd {number}"), "userPrincipalName": upn(number), "isEnabled": true });
         self.imports(json!({ "users": (0..size).map(user).collect::<Vec<_>>() })).await;
         let ada = demo::people().into_iter().find(|person| person.upn == "ada@example.com").expect("ada");
-        let ada = self.services().actor(ada.id).await.expect("an answer").expect("ada may sign in");
+        let ada = self.services().actor(&Principal::Person(ada.id)).await.expect("an answer").expect("ada may sign in");
         for number in 0..size {
             let reported = self.services().report_user_risk(&ada, id(number), RiskLevel::High, None).await;
             reported.expect("the risk is reported");

@@ -8,8 +8,10 @@ mod invariants;
 mod load;
 mod person;
 pub mod process;
+pub mod provider;
 pub mod proxy;
 mod raw;
+mod rules;
 mod socket;
 mod world;
 
@@ -23,9 +25,15 @@ pub use raw::Raw;
 pub use socket::{Message, Socket, Subscription};
 pub use world::{Options, World};
 
+/// An HTTP client.
+pub fn http() -> reqwest::Client {
+    riskgate::outbound::choose_cryptography();
+    reqwest::Client::new()
+}
+
 /// Does a server say that it can serve? 503 says that it cannot.
 pub async fn is_ready(address: std::net::SocketAddr) -> bool {
-    let answer = reqwest::get(format!("http://{address}/readyz")).await.expect("an answer");
+    let answer = http().get(format!("http://{address}/readyz")).send().await.expect("an answer");
     match answer.status().as_u16() {
         200 => true,
         503 => false,

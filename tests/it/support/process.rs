@@ -86,7 +86,7 @@ impl Process {
     pub fn person(&self, name: &str) -> Person {
         let upn = format!("{name}@example.com");
         let person = demo::people().into_iter().find(|person| person.upn == upn).expect("somebody");
-        Person::new(reqwest::Client::new(), self.address, person.id, self.token(&upn))
+        Person::new(super::http(), self.address, person.id, self.token(&upn))
     }
 
     fn token(&self, upn: &str) -> String {

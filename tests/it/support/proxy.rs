@@ -174,6 +174,7 @@ impl Wired {
             clock: Clock::manual(BEGIN),
             sources: None,
             builtin_issuer: true,
+            issuers: Vec::new(),
             demo: true,
             graphiql: false,
             allowed_origins: Vec::new(),
@@ -194,7 +195,7 @@ impl Wired {
         let person = demo::people().into_iter().find(|person| person.upn == upn).expect("somebody");
         let issuer = self.app.issuer.as_ref().expect("an issuer");
         let token = issuer.issue(person.id, &upn, BEGIN, Seconds::hours(100));
-        Person::new(reqwest::Client::new(), self.app.address, person.id, token)
+        Person::new(super::http(), self.app.address, person.id, token)
     }
 
     pub async fn is_ready(&self) -> bool {

@@ -7,19 +7,24 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::Message as Frame;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Longest time that a story waits for something to arrive; only a failing one waits so long.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long somebody listens who means to hang up.
+const SOON: Duration = Duration::from_millis(50);
 /// How long a story listens to be sure that nothing arrives.
 const SILENCE: Duration = Duration::from_millis(400);
 
+/// The header that offers the protocol.
+const PROTOCOL: [(&str, &str); 1] = [("sec-websocket-protocol", "graphql-transport-ws")];
+
 /// A WebSocket.
 pub struct Socket {
-    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    stream: WebSocketStream<TcpStream>,
     next_id: u32,
     pings: u32,
     /// What arrived while something else was waited for.
@@ -42,24 +47,37 @@ pub struct Subscription {
 }
 
 impl Socket {
+    /// Opens the sub-protocol and nothing more, at a server that may be gone.
+    pub async fn try_open(address: SocketAddr) -> Option<Socket> {
+        let stream = TcpStream::connect(address).await.ok()?;
+        Socket::shake_hands(stream, address, &PROTOCOL).await.ok()
+    }
+
     /// Opens the sub-protocol and nothing more.
     pub async fn open(address: SocketAddr) -> Socket {
-        let headers = [("sec-websocket-protocol", "graphql-transport-ws")];
-        Socket::open_with(address, &headers).await.expect("the socket opens")
+        Socket::open_with(address, &PROTOCOL).await.expect("the socket opens")
     }
 
     /// Opens with these headers, or gets the status of the refusal.
     pub async fn open_with(address: SocketAddr, headers: &[(&'static str, &str)]) -> Result<Socket, u16> {
+        let stream = TcpStream::connect(address).await.expect("the server listens");
+        Socket::shake_hands(stream, address, headers).await.map_err(|error| match error {
+            Error::Http(response) => response.status().as_u16(),
+            error => panic!("{error}"),
+        })
+    }
+
+    async fn shake_hands(
+        stream: TcpStream,
+        address: SocketAddr,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Socket, Error> {
         let mut request = format!("ws://{address}/graphql").into_client_request().expect("a request");
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().expect("a header"));
         }
-        let stream = TcpStream::connect(address).await.expect("the server listens");
-        match tokio_tungstenite::client_async(request, MaybeTlsStream::Plain(stream)).await {
-            Ok((stream, _)) => Ok(Socket { stream, next_id: 0, pings: 0, early: VecDeque::new() }),
-            Err(Error::Http(response)) => Err(response.status().as_u16()),
-            Err(error) => panic!("{error}"),
-        }
+        let (stream, _) = tokio_tungstenite::client_async(request, stream).await?;
+        Ok(Socket { stream, next_id: 0, pings: 0, early: VecDeque::new() })
     }
 
     /// Opens, introduces itself, and is acknowledged.
@@ -78,9 +96,17 @@ impl Socket {
         self.stream.send(Frame::text(message.to_string())).await.expect("the server listens");
     }
 
-    /// Sends to a server that may have had enough.
-    pub async fn try_send(&mut self, message: Value) {
-        let _ = self.stream.send(Frame::text(message.to_string())).await;
+    /// Sends a message to a server that may be gone.
+    pub async fn try_send(&mut self, message: Value) -> Option<()> {
+        self.stream.send(Frame::text(message.to_string())).await.ok()
+    }
+
+    /// The next message, where one comes soon.
+    pub async fn soon(&mut self) -> Option<Value> {
+        match tokio::time::timeout(SOON, self.next()).await {
+            Ok(Message::Json(message)) => Some(message),
+            Ok(Message::Closed(..)) | Err(_) => None,
+        }
     }
 
     /// Sends a text as it is.

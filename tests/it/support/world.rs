@@ -3,6 +3,7 @@
 use entity::{Seconds, Timestamp, UserId};
 use riskgate::app::{App, Setup};
 use riskgate::clock::Clock;
+use riskgate::config::IssuerConfig;
 use riskgate::demo;
 use riskgate::graphql::document::Limits;
 use riskgate::http::{self, Proxies, TlsFiles};
@@ -21,6 +22,8 @@ pub struct Options {
     pub demo: bool,
     /// Risk sources other than the built-in store.
     pub sources: Option<fn() -> Sources>,
+    /// The identity providers that it trusts.
+    pub issuers: Vec<IssuerConfig>,
     /// How many pages an embedded database may grow by.
     pub spare_pages: Option<u32>,
     /// Origins of web pages that may call.
@@ -42,6 +45,7 @@ impl Default for Options {
         Options {
             demo: true,
             sources: None,
+            issuers: Vec::new(),
             spare_pages: None,
             allowed_origins: Vec::new(),
             proxies: Proxies::default(),
@@ -67,21 +71,34 @@ impl World {
     pub async fn start(kind: Kind, options: Options) -> World {
         let database = Database::new(kind, options.demo).await;
         let clock = Clock::manual(BEGIN);
-        let mut world = World { database, clock, options, app: None, http: reqwest::Client::new() };
+        let mut world = World { database, clock, options, app: None, http: super::http() };
         world.app = Some(world.another_instance().await);
         world
     }
 
     /// One more server on the same database (PostgreSQL; SQLite has one).
     pub async fn another_instance(&self) -> App {
+        App::start(self.setup(), Shutdown::new()).await.expect("the server starts")
+    }
+
+    /// A server on a database of its own where no token of the built-in issuer is good; these providers' are.
+    pub async fn without_builtin_issuer(&self, issuers: Vec<IssuerConfig>) -> (Database, App) {
+        let database = Database::new(self.database.kind, self.options.demo).await;
+        let setup = Setup { target: database.target(), builtin_issuer: false, demo: false, issuers, ..self.setup() };
+        let app = App::start(setup, Shutdown::new()).await.expect("the server starts");
+        (database, app)
+    }
+
+    fn setup(&self) -> Setup {
         let mut target = self.database.target();
         target.max_pages = self.options.spare_pages.map(|spare| self.database.pages() + spare);
-        let setup = Setup {
+        Setup {
             target,
             listen: "127.0.0.1:0".parse().expect("an address"),
             clock: self.clock.clone(),
             sources: self.options.sources.map(|sources| sources()),
             builtin_issuer: true,
+            issuers: self.options.issuers.clone(),
             demo: self.options.demo,
             graphiql: false,
             allowed_origins: self.options.allowed_origins.clone(),
@@ -91,8 +108,7 @@ impl World {
             limits: self.options.limits,
             trusted_documents: self.options.trusted_documents.clone(),
             clockwork: false,
-        };
-        App::start(setup, Shutdown::new()).await.expect("the server starts")
+        }
     }
 
     /// The server.
@@ -109,6 +125,17 @@ impl World {
     pub async fn restart(&mut self) {
         self.stop().await;
         self.app = Some(self.another_instance().await);
+    }
+
+    /// Starts the server anew, trusting these identity providers beside the built-in issuer.
+    pub async fn trust(&mut self, issuers: Vec<IssuerConfig>) {
+        self.options.issuers = issuers;
+        self.restart().await;
+    }
+
+    /// Whoever brings this token.
+    pub fn bearer(&self, token: String) -> Person {
+        Person::new(self.http.clone(), self.app().address, UserId(uuid::Uuid::nil()), token)
     }
 
     /// Stops the server.
