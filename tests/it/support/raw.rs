@@ -91,12 +91,9 @@ impl Raw {
     }
 
     /// The server ends the connection and says nothing more.
-    #[track_caller]
-    pub fn is_cut(&mut self) -> impl Future<Output = ()> {
-        async {
-            let rest = self.rest().await;
-            assert!(rest.is_empty(), "{:?}", String::from_utf8_lossy(&rest));
-        }
+    pub async fn is_cut(&mut self) {
+        let rest = self.rest().await;
+        assert!(rest.is_empty(), "{:?}", String::from_utf8_lossy(&rest));
     }
 
     async fn read(&mut self) -> usize {
