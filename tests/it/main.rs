@@ -31,3 +31,4 @@ mod stage;
 mod stream;
 mod support;
 mod visibility;
+mod wire;

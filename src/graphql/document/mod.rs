@@ -274,9 +274,10 @@ impl Documents {
                 Refusal::invalid(fault.message().to_string(), at)
             })?
             .into_inner();
-        let mut call = Call { documents: self.clone(), document, definition, variables, planned: None, cost: 0 };
+        let mut call =
+            Call { documents: self.clone(), document, definition, variables, planned: None, cost: 0, decisions: 0 };
         let planned = call.plan()?;
-        call.cost = planned.cost;
+        (call.cost, call.decisions) = (planned.cost, planned.decisions);
         call.planned = Some(Box::new(planned));
         Ok(call)
     }
@@ -312,6 +313,7 @@ pub struct Call {
     variables: JsonMap,
     planned: Option<Box<Planned>>,
     cost: u64,
+    decisions: u64,
 }
 
 impl Call {
@@ -333,6 +335,11 @@ impl Call {
     /// How many values the answer can have at most, by page sizes and guesses for lists without pages.
     pub fn cost(&self) -> u64 {
         self.cost
+    }
+
+    /// How many approval stages it decides.
+    pub fn decisions(&self) -> u64 {
+        self.decisions
     }
 
     /// What the engine runs.
