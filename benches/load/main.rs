@@ -6,6 +6,7 @@
 //! `RISKGATE_TEST_POSTGRES_URL`; a database is made there, and dropped at the end.
 
 mod client;
+mod doors;
 mod latency;
 mod place;
 mod seed;
@@ -13,7 +14,8 @@ mod speed;
 mod subscribers;
 
 use std::error::Error;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use place::{Kind, Place};
 
@@ -95,6 +97,17 @@ async fn measure(place: &Place, options: &Options) -> Result<Vec<Line>, Failure>
     )];
 
     latency::measure(place, &app, &world, &mut lines).await?;
+    let app = Arc::new(app);
+    doors::measure(&app, &world, &mut lines).await?;
+    // The bare handler's connections may still hold it for a moment.
+    let mut held = app;
+    let app = loop {
+        match Arc::try_unwrap(held) {
+            Ok(app) => break app,
+            Err(still) => held = still,
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
     app.stop().await;
 
     let server = place.serve()?;

@@ -21,7 +21,8 @@ pub use issuer::{Issuer, KeyFault, new_key};
 pub use provider::{Ailment, Provider, ProviderSettings};
 pub use token::TokenFault;
 
-use crate::domain::permission::{Actor, Principal};
+use crate::domain::permission::Actor;
+pub use crate::domain::permission::Principal;
 use crate::service::{Fault, Services};
 use token::Unverified;
 
@@ -47,6 +48,8 @@ pub struct Claims {
 pub enum Denied {
     /// The token is not good.
     Token(TokenFault),
+    /// It cannot be judged: the keys of its issuer could not be read, of which the log has been told.
+    Unjudged,
     /// It names a person who is unknown, disabled or deleted, or an application without an app role.
     Nobody,
     /// It could not be found out.
@@ -76,7 +79,7 @@ impl Verifier {
     /// Who the token was issued to, if it is good at `now`.
     ///
     /// # Errors
-    /// What is wrong with it, for the log and not for who sent it; or that its issuer's keys cannot be had.
+    /// What is wrong with it, for the log and not for who sent it; or that it cannot be judged.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, Denied> {
         let read = Unverified::read(token)?;
         let issuer = read.text("iss").ok_or(TokenFault::Malformed)?;
@@ -94,55 +97,58 @@ impl Verifier {
     /// # Errors
     /// [`Denied`], as it says; the log has been told.
     pub async fn enter(&self, services: &Services, token: &str, now: Timestamp) -> Result<(Actor, Claims), Denied> {
-        let entered = async {
-            let claims = self.verify(token, now).await?;
-            let actor = self.admit(services, &claims, now).await?;
-            Ok((actor, claims))
-        };
-        let entered = entered.await;
-        match &entered {
-            Err(Denied::Token(fault)) => debug!(%fault, "a token was refused"),
-            Err(Denied::Fault(fault)) => warn!(?fault, "who somebody is could not be found out"),
-            Err(Denied::Nobody) | Ok(_) => {}
-        }
-        entered
+        let claims = self.verify(token, now).await.inspect_err(|denied| {
+            if let Denied::Token(fault) = denied {
+                debug!(%fault, "a token was refused");
+            }
+        })?;
+        let actor = self.admit(services, &claims, now).await?;
+        Ok((actor, claims))
     }
 
     /// Whoever `claims` name, if they are still somebody and the token has not run out.
     ///
     /// # Errors
-    /// [`Denied`], as it says; the log has been told of strangers.
+    /// [`Denied`], as it says; the log has been told.
     pub async fn admit(&self, services: &Services, claims: &Claims, now: Timestamp) -> Result<Actor, Denied> {
         if claims.expires_at <= now {
             return Err(TokenFault::Expired.into());
         }
-        match &claims.principal {
-            Principal::Application(application) if application.roles.is_empty() => {
-                if self.is_news(&claims.principal, now) {
-                    let application = application.id.to_string();
-                    warn!(application, "its token is good, but has none of the app roles that count here");
-                }
-                Err(Denied::Nobody)
-            }
-            principal => match services.actor(principal).await.map_err(Denied::Fault)? {
-                Some(actor) => Ok(actor),
-                None => {
-                    self.tell_of_stranger(services, claims, now).await?;
-                    Err(Denied::Nobody)
-                }
-            },
-        }
+        let found = match &claims.principal {
+            Principal::Application(application) if application.roles.is_empty() => Ok(None),
+            principal => services.actor(principal).await,
+        };
+        let admitted = match found {
+            Ok(Some(actor)) => return Ok(actor),
+            Ok(None) => self.tell_of_stranger(services, claims, now).await.map(|()| Denied::Nobody),
+            Err(fault) => Err(fault),
+        };
+        Err(admitted.unwrap_or_else(|fault| {
+            warn!(?fault, "who somebody is could not be found out");
+            Denied::Fault(fault)
+        }))
     }
 
     /// The operator must be able to tell somebody who was never imported from somebody who was locked out; the caller must not.
-    async fn tell_of_stranger(&self, services: &Services, claims: &Claims, now: Timestamp) -> Result<(), Denied> {
-        let Principal::Person(user) = claims.principal else { return Ok(()) };
+    async fn tell_of_stranger(&self, services: &Services, claims: &Claims, now: Timestamp) -> Result<(), Fault> {
         if !self.is_news(&claims.principal, now) {
             return Ok(());
         }
-        let why = services.why_nobody(user).await.map_err(Denied::Fault)?;
-        let (issuer, object_id) = (&*claims.issuer, user.0);
-        warn!(issuer, %object_id, why, "a token is good, but the person whom it names is not let in");
+        let issuer = &*claims.issuer;
+        match &claims.principal {
+            Principal::Application(application) => {
+                let client_id = application.id.client_id.as_str();
+                warn!(
+                    issuer,
+                    client_id, "the token of an application is good, but has none of the app roles that count"
+                );
+            }
+            Principal::Person(user) => {
+                let why = services.why_nobody(*user).await?;
+                let object_id = user.0;
+                warn!(issuer, %object_id, why, "a token is good, but the person whom it names is not let in");
+            }
+        }
         Ok(())
     }
 

@@ -19,7 +19,6 @@ use super::keys::{KeySet, algorithm};
 use super::token::Unverified;
 use super::{Claims, Denied, TokenFault};
 use crate::domain::permission::{AppRole, Application, ApplicationId, Principal};
-use crate::service::Fault;
 
 /// Keys this old are read again.
 const KEYS_AGE: Seconds = Seconds::hours(24);
@@ -285,13 +284,7 @@ impl Provider {
             // Ends when the reading does, well or not.
             let _ = tokio::time::timeout(PATIENCE, async { while flight.changed().await.is_ok() {} }).await;
         }
-        let state = self.state();
-        let why = || match &state.fault {
-            Some(fault) => fault.to_string(),
-            None => "its key set has not been read yet".to_owned(),
-        };
-        let keys = state.keys(now).cloned();
-        keys.ok_or_else(|| Denied::Fault(Fault::Unavailable(format!("issuer {}: {}", self.issuer(), why()))))
+        self.state().keys(now).cloned().ok_or(Denied::Unjudged)
     }
 
     /// Begins a reading, in a task of its own: whoever wanted it may be gone before it ends.
@@ -453,8 +446,8 @@ mod tests {
         matches!(judged, Err(Denied::Token(TokenFault::UnknownKey)))
     }
 
-    fn is_unavailable(judged: &Result<Claims, Denied>) -> bool {
-        matches!(judged, Err(Denied::Fault(Fault::Unavailable(_))))
+    fn is_unjudged(judged: &Result<Claims, Denied>) -> bool {
+        matches!(judged, Err(Denied::Unjudged))
     }
 
     #[tokio::test(start_paused = true)]
@@ -500,14 +493,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_keys_nobody_is_judged_and_the_provider_is_asked_again_after_a_pause() {
         let (provider, gate) = provider();
-        assert!(is_unavailable(&judge(&provider, gate.token("good"), NOW).await));
-        assert!(is_unavailable(&judge(&provider, gate.token("strange"), NOW.plus(RETRY_PAUSE)).await));
+        assert!(is_unjudged(&judge(&provider, gate.token("good"), NOW).await));
+        assert!(is_unjudged(&judge(&provider, gate.token("strange"), NOW.plus(RETRY_PAUSE)).await));
         assert_eq!(gate.asked(), 1, "the first reading is still under way");
         let ill = provider.ailment(NOW).unwrap();
         assert_eq!((ill.why.as_str(), ill.has_keys), ("its key set has not been read yet", false));
         tokio::time::sleep(READING_LIMIT).await;
         let soon = NOW.plus(Seconds(RETRY_PAUSE.0 - 1));
-        assert!(is_unavailable(&judge(&provider, gate.token("good"), soon).await));
+        assert!(is_unjudged(&judge(&provider, gate.token("good"), soon).await));
         assert_eq!(gate.asked(), 1);
         gate.let_one();
         assert!(judge(&provider, gate.token("good"), NOW.plus(RETRY_PAUSE)).await.is_ok());
@@ -527,14 +520,14 @@ mod tests {
         let read_at = NOW.plus(Seconds(60));
         let last = Timestamp(read_at.plus(KEYS_LIFE).0 - 1);
         assert!(judge(&provider, gate.token("good"), last).await.is_ok());
-        assert!(is_unavailable(&judge(&provider, gate.token("good"), read_at.plus(KEYS_LIFE)).await));
+        assert!(is_unjudged(&judge(&provider, gate.token("good"), read_at.plus(KEYS_LIFE)).await));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_reading_that_panics_is_not_waited_for_for_ever() {
         let (provider, gate) = provider();
         gate.asked.store(99, Ordering::SeqCst);
-        assert!(is_unavailable(&judge(&provider, gate.token("good"), NOW).await));
+        assert!(is_unjudged(&judge(&provider, gate.token("good"), NOW).await));
         gate.let_one();
         assert!(judge(&provider, gate.token("good"), NOW.plus(RETRY_PAUSE)).await.is_ok());
     }

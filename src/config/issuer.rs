@@ -105,7 +105,7 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     fn new(path: &'a Path, index: usize, table: toml::Table) -> Result<Entry<'a>, String> {
-        let names = || ISSUER_KEYS.iter().map(|key| word(key));
+        let names = || ISSUER_KEYS.iter().map(word);
         let mut settings = Vec::new();
         for (name, value) in table {
             let Some(key) = ISSUER_KEYS.iter().find(|key| word(key) == name) else {

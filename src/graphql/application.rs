@@ -1,8 +1,24 @@
 //! Applications: what acts with a token of its own, and no person behind it.
 
-use async_graphql::Object;
+use async_graphql::{InputObject, Object};
 
 use crate::domain::permission::ApplicationId;
+
+/// One application.
+#[derive(InputObject)]
+pub struct ApplicationInput {
+    /// What its identity provider calls it.
+    client_id: String,
+    /// The identity provider that knows it.
+    issuer: String,
+}
+
+impl ApplicationInput {
+    /// As the reading takes it.
+    pub fn taken(self) -> ApplicationId {
+        ApplicationId { issuer: self.issuer, client_id: self.client_id }
+    }
+}
 
 /// An application that acted by itself.
 pub struct Application(pub ApplicationId);

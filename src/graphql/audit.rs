@@ -3,7 +3,7 @@
 use async_graphql::{Context, Error, ID, InputObject, Object, SimpleObject};
 use entity::{ActorKind, UserId, canonical_uuid, event};
 
-use super::application::Application;
+use super::application::{Application, ApplicationInput};
 use super::catalog::AccessPackage;
 use super::connection::connection;
 use super::loader;
@@ -100,6 +100,8 @@ pub struct AuditEventFilter {
     request_id: Option<ID>,
     /// Caused by one person.
     actor_id: Option<ID>,
+    /// Caused by one application.
+    application: Option<ApplicationInput>,
     /// From this moment on.
     occurred_after: Option<DateTime>,
     /// Before this moment.
@@ -113,6 +115,7 @@ impl AuditEventFilter {
             activity: self.activity,
             request: self.request_id.as_ref().map(read_id),
             actor: self.actor_id.as_ref().map(read_id),
+            application: self.application.map(ApplicationInput::taken),
             after: self.occurred_after.map(|DateTime(at)| at),
             before: self.occurred_before.map(|DateTime(at)| at),
         }

@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_graphql::{ErrorExtensionValues, Response, ServerError, Value};
 use serde::Serialize;
@@ -84,10 +85,35 @@ impl Answer {
         Answer { errors: response.errors, data: has_begun.then_some(response.data), extensions: response.extensions }
     }
 
+    /// How many values it has, as an operation's cost counts them: one for each field.
+    pub fn values(&self) -> u64 {
+        fn count(value: &Value) -> u64 {
+            match value {
+                Value::Object(fields) => fields.values().map(|value| 1 + count(value)).sum(),
+                Value::List(items) => items.iter().map(count).sum(),
+                _ => 0,
+            }
+        }
+        self.data.as_ref().map_or(0, count)
+    }
+
+    /// The buckets do not hold what was asked for.
+    pub fn too_much(wait: Duration, metrics: &Metrics) -> Answer {
+        let mut error = ServerError::new("You have asked for too much. Wait, then try again.", None);
+        let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
+        extensions.set("retryAfter", seconds(wait));
+        Answer::refusing(vec![error], "LIMIT_EXCEEDED", metrics)
+    }
+
     /// Did execution begin?
     pub fn has_begun(&self) -> bool {
         self.data.is_some()
     }
+}
+
+/// In whole seconds, rounded up, and never none.
+pub(super) fn seconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
 }
 
 fn own_code(error: &ServerError) -> Option<&'static str> {

@@ -24,34 +24,41 @@ pub fn choose_cryptography() {
 }
 
 /// The HTTP client that reads documents. It trusts the machine's own certificate authorities, and takes the proxy that the environment
-/// names (`HTTPS_PROXY`, `NO_PROXY`).
+/// names (`HTTPS_PROXY`, `NO_PROXY`); but what is read in the clear never leaves the machine.
 #[derive(Debug, Clone)]
 pub struct Web {
-    client: Client,
+    /// Or why there is none: a machine without certificate authorities can still ask itself.
+    outside: Result<Client, String>,
+    inside: Client,
 }
 
 impl Web {
     /// A client.
     ///
     /// # Errors
-    /// Where the machine has no certificate authorities to trust.
+    /// Where the operating system does not give what a client needs.
     pub fn new() -> Result<Web, String> {
         choose_cryptography();
-        let client = Client::builder()
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_LIMIT)
-            .timeout(TIME_LIMIT)
-            .user_agent("riskgate")
-            .build()
-            .map_err(|fault| format!("the HTTP client does not start: {}", told(&fault)))?;
-        Ok(Web { client })
+        let builder = || {
+            let timed = Client::builder().connect_timeout(CONNECT_LIMIT).timeout(TIME_LIMIT);
+            timed.redirect(Policy::none()).user_agent("riskgate")
+        };
+        let fault = |fault| format!("the HTTP client does not start: {}", told(&fault));
+        let outside = builder().https_only(true).build().map_err(fault);
+        let inside = builder().no_proxy().tls_certs_only([]).build().map_err(fault)?;
+        Ok(Web { outside, inside })
     }
 
     async fn read(&self, url: &str) -> Result<Vec<u8>, FetchFault> {
         if !is_safe(url) {
             return Err(FetchFault::Unsafe);
         }
-        let request = self.client.get(url).header("accept", "application/json");
+        let client = match (&self.outside, url.starts_with("https:")) {
+            (_, false) => &self.inside,
+            (Ok(outside), true) => outside,
+            (Err(why), true) => return Err(FetchFault::Unreachable(why.clone())),
+        };
+        let request = client.get(url).header("accept", "application/json");
         let mut response = request.send().await.map_err(judged)?;
         if response.status() != StatusCode::OK {
             return Err(FetchFault::Status(response.status().as_u16()));

@@ -6,6 +6,7 @@ use sea_orm::FromQueryResult;
 use super::page::{Kind, List, PageArgs};
 use super::sql::Params;
 use super::{Page, Read, Store};
+use crate::domain::permission::ApplicationId;
 
 /// Which events are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct EventFilter {
     pub request: Option<RequestId>,
     /// Caused by one person.
     pub actor: Option<UserId>,
+    /// Caused by one application.
+    pub application: Option<ApplicationId>,
     /// From this moment on.
     pub after: Option<Timestamp>,
     /// Before this moment.
@@ -35,6 +38,9 @@ impl Store {
         }
         if let Some(actor) = filter.actor {
             tests.push(format!("e.actor_id = {}", params.add(actor)));
+        }
+        if let Some(application) = &filter.application {
+            tests.push(format!("e.actor_id = {}", params.add(application.to_string())));
         }
         if let Some(after) = filter.after {
             tests.push(format!("e.occurred_at >= {}", params.add(after)));

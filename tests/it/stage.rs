@@ -225,7 +225,7 @@ story!(fifty_decisions_in_one_call_are_made_in_their_order, |world| {
         stages.push(world.whole(&request).await["currentStage"]["id"].clone());
     }
     let item = |at: usize| {
-        let verdict = if at % 2 == 0 { "APPROVE" } else { "DENY" };
+        let verdict = if at.is_multiple_of(2) { "APPROVE" } else { "DENY" };
         json!({ "stageId": stages[at % 49], "decision": verdict, "justification": "Seen." })
     };
     let input: Vec<_> = (0..50).map(item).collect();

@@ -278,9 +278,10 @@ impl Documents {
             .into_inner();
         Values { schema: &self.schema, places: &document.places, variables: &variables }
             .check_variables(&definition)?;
-        let mut call = Call { documents: self.clone(), document, definition, variables, planned: None, cost: 0 };
+        let mut call =
+            Call { documents: self.clone(), document, definition, variables, planned: None, cost: 0, decisions: 0 };
         let planned = call.plan()?;
-        call.cost = planned.cost;
+        (call.cost, call.decisions) = (planned.cost, planned.decisions);
         call.planned = Some(Box::new(planned));
         Ok(call)
     }
@@ -316,6 +317,7 @@ pub struct Call {
     variables: JsonMap,
     planned: Option<Box<Planned>>,
     cost: u64,
+    decisions: u64,
 }
 
 impl Call {
@@ -337,6 +339,11 @@ impl Call {
     /// How many values the answer can have at most, by page sizes and guesses for lists without pages.
     pub fn cost(&self) -> u64 {
         self.cost
+    }
+
+    /// How many approval stages it decides.
+    pub fn decisions(&self) -> u64 {
+        self.decisions
     }
 
     /// What the engine runs.

@@ -113,6 +113,12 @@ story!(an_application_submits_for_somebody_where_a_policy_lets_it, |world| {
     let events = world.person("ada").data(EVENTS, json!({ "a": "User requests access package assignment" })).await;
     let event = &events["auditEvents"]["nodes"][0];
     assert_eq!((&event["actor"], &event["application"]), (&Value::Null, &named), "{event}");
+    let filtered = "query($a: ApplicationInput) { auditEvents(filter: { application: $a }) { totalCount } }";
+    let count = async |client: &str| {
+        let application = json!({ "clientId": client, "issuer": at.0.url });
+        world.person("ada").data(filtered, json!({ "a": application })).await["auditEvents"]["totalCount"].clone()
+    };
+    assert_eq!((count("hr").await, count("payroll").await), (json!(1), json!(0)));
     let own = zoe.asks_for(FINANCE_DATA).await;
     let own = zoe.data(query, json!({ "id": own["id"] })).await["node"]["application"].clone();
     assert_eq!(own, Value::Null);

@@ -248,7 +248,7 @@ async fn trickling() -> String {
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.expect("a connection");
-        stream.read(&mut [0; 1024]).await.expect("a request");
+        assert_ne!(stream.read(&mut [0; 1024]).await.expect("a request"), 0);
         stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await.expect("a head");
         while stream.write_all(b"1\r\n \r\n").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,13 +1,21 @@
 //! What the operator hears of identity providers, and the caller does not.
 
+use std::sync::Arc;
+
 use entity::UserId;
 use jsonwebtoken::Algorithm;
 use riskgate::clock::Clock;
 use riskgate::demo;
+use riskgate::outbound::choose_cryptography;
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use super::ME;
-use crate::support::process::{Process, refusal, run};
+use crate::support::process::{Process, refusal, riskgate, run};
 use crate::support::provider::{AUDIENCE, Key, Provider, Reply};
 use crate::support::{Person, http};
 
@@ -44,6 +52,81 @@ async fn check_says_which_provider_is_wrong_and_why() {
     let (_folder, config, url) = configured(&[&good.url]);
     assert!(run(&["migrate", "--database-url", &url]).status.success());
     assert!(run(&["check", "--config", &config, "--database-url", &url]).status.success());
+}
+
+/// A provider of its own certificate authority, by https alone; and the authority's certificate in a file.
+async fn behind_tls(key: &Key) -> (String, tempfile::NamedTempFile) {
+    choose_cryptography();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let authority = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(authority.path(), made.cert.pem()).expect("a certificate");
+    let private = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], private);
+    let acceptor = TlsAcceptor::from(Arc::new(config.expect("a pair")));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("https://localhost:{}", listener.local_addr().expect("an address").port());
+    let documents = [
+        serde_json::json!({ "issuer": url, "jwks_uri": format!("{url}/keys") }).to_string(),
+        serde_json::json!({ "keys": [key.public()] }).to_string(),
+    ];
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            // Who does not trust it hangs up in the middle.
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut head = [0; 1024];
+            let length = stream.read(&mut head).await.expect("a request");
+            let is_keys = head[..length].starts_with(b"GET /keys ");
+            let body = &documents[usize::from(is_keys)];
+            let answer =
+                format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            stream.write_all(answer.as_bytes()).await.expect("an answer");
+            stream.shutdown().await.expect("an end");
+        }
+    });
+    (url, authority)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_by_https_must_show_a_certificate_that_the_machine_trusts() {
+    let (issuer, authority) = behind_tls(&Key::new("k", Algorithm::ES256)).await;
+    let (_folder, config, url) = configured(&[&issuer]);
+    assert!(run(&["migrate", "--database-url", &url]).status.success());
+    let check = || riskgate(&["check", "--config", &config, "--database-url", &url]);
+    let distrusted = check().output().expect("the program runs");
+    let wrong = String::from_utf8_lossy(&distrusted.stderr).into_owned();
+    assert_eq!(distrusted.status.code(), Some(1));
+    assert!(wrong.contains("cannot be reached") && wrong.contains("certificate"), "{wrong}");
+    let nothing = check().env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere").output().expect("it runs");
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("No CA certificates"), "{nothing:?}");
+    let trusted = check().env("SSL_CERT_FILE", authority.path()).output().expect("the program runs");
+    assert!(trusted.status.success(), "{}", String::from_utf8_lossy(&trusted.stderr));
+    assert!(String::from_utf8_lossy(&trusted.stdout).contains(&format!("issuer {issuer}: 1 keys can be used\n")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_is_asked_for_the_way_out_and_never_for_this_machine() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let proxy = format!("http://{}", listener.local_addr().expect("an address"));
+    let asked = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut head = [0; 1024];
+        let length = stream.read(&mut head).await.expect("a request");
+        stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n").await.expect("an answer");
+        String::from_utf8_lossy(&head[..length]).into_owned()
+    });
+    let good = Provider::start(&[&Key::new("k", Algorithm::ES256)]).await;
+    let (_folder, config, url) = configured(&[&good.url, "https://login.example.com"]);
+    assert!(run(&["migrate", "--database-url", &url]).status.success());
+    let mut check = riskgate(&["check", "--config", &config, "--database-url", &url]);
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
+        check.env(name, &proxy);
+    }
+    let checked = check.env_remove("NO_PROXY").env_remove("no_proxy").output().expect("the program runs");
+    assert!(String::from_utf8_lossy(&checked.stdout).contains(&format!("issuer {}: 1 keys can be used\n", good.url)));
+    let wrong = String::from_utf8_lossy(&checked.stderr);
+    assert!(wrong.contains("issuer https://login.example.com: its discovery document cannot be reached"), "{wrong}");
+    assert!(asked.await.expect("it was asked").starts_with("CONNECT login.example.com:443 "));
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub struct Person {
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
+    pub retry_after: Option<String>,
     pub body: Value,
 }
 
@@ -72,7 +73,8 @@ impl Person {
         let request = self.http.post(format!("http://{}/graphql", self.address)).bearer_auth(&self.token);
         let response = request.json(&body).send().await?;
         let status = response.status().as_u16();
-        Ok(Answer { status, body: response.json().await? })
+        let retry_after = response.headers().get("retry-after").map(|value| value.to_str().expect("text").to_owned());
+        Ok(Answer { status, retry_after, body: response.json().await? })
     }
 
     /// Asks, and gets the data.
