@@ -332,7 +332,15 @@ async fn gather(door: &Door, body: Body, user: &Principal) -> Result<Vec<u8>, Re
 
 /// `application/json` says whether the request arrived, the other form whether execution began.
 fn status(answer: &Answer, form: Form) -> StatusCode {
-    if answer.has_begun() || form != Form::GraphQl { StatusCode::OK } else { StatusCode::BAD_REQUEST }
+    match answer.refusal() {
+        None => StatusCode::OK,
+        // Never the client's fault, so not to be taken for an answer in any form.
+        Some("INTERNAL") => StatusCode::INTERNAL_SERVER_ERROR,
+        Some(_) if form != Form::GraphQl => StatusCode::OK,
+        Some("FORBIDDEN") => StatusCode::FORBIDDEN,
+        Some("UNAVAILABLE" | "TIMEOUT") => StatusCode::SERVICE_UNAVAILABLE,
+        Some(_) => StatusCode::BAD_REQUEST,
+    }
 }
 
 fn respond(status: StatusCode, form: Form, answer: &Answer) -> Response {
