@@ -30,6 +30,7 @@ pub use limit::Limits;
 
 use plan::Planned;
 use rule::NullDefaults;
+use value::Values;
 
 /// Longest text of an error about a document, in characters: some quote the client's own words.
 const MESSAGE_LIMIT: usize = 200;
@@ -224,6 +225,7 @@ impl Documents {
         if let Some(tree) = listed {
             self.lists_agree(tree)?;
         }
+        Values { schema: &self.schema, places: &places, variables: &JsonMap::new() }.check(&checked)?;
         places.learn(&checked);
         let hash = Sha256::digest(source.as_bytes()).into();
         Ok(Document { hash, checked, null_defaults, places, bytes: source.len() })
@@ -274,6 +276,8 @@ impl Documents {
                 Refusal::invalid(fault.message().to_string(), at)
             })?
             .into_inner();
+        Values { schema: &self.schema, places: &document.places, variables: &variables }
+            .check_variables(&definition)?;
         let mut call =
             Call { documents: self.clone(), document, definition, variables, planned: None, cost: 0, decisions: 0 };
         let planned = call.plan()?;
