@@ -52,7 +52,7 @@ pub struct Key {
 }
 
 /// Every key there is.
-pub static KEYS: [Key; 33] = [
+pub static KEYS: [Key; 34] = [
     Key {
         name: "listen",
         env: "RISKGATE_LISTEN",
@@ -192,7 +192,7 @@ pub static KEYS: [Key; 33] = [
         env: "RISKGATE_LIMITS__CONNECTIONS_PER_ADDRESS",
         option: None,
         kind: Kind::Number,
-        default: "2048",
+        default: "1024",
         meaning: "Of those from one address (of IPv6: from one /64), trusted proxies excepted.",
     },
     Key {
@@ -200,7 +200,7 @@ pub static KEYS: [Key; 33] = [
         env: "RISKGATE_LIMITS__STREAMS_PER_USER",
         option: None,
         kind: Kind::Number,
-        default: "100",
+        default: "50",
         meaning: "WebSockets and event streams of one user at a time.",
     },
     Key {
@@ -208,7 +208,7 @@ pub static KEYS: [Key; 33] = [
         env: "RISKGATE_LIMITS__OPERATIONS_PER_SOCKET",
         option: None,
         kind: Kind::Number,
-        default: "100",
+        default: "50",
         meaning: "Operations that one WebSocket runs at a time.",
     },
     Key {
@@ -218,6 +218,14 @@ pub static KEYS: [Key; 33] = [
         kind: Kind::Number,
         default: "262144",
         meaning: "The largest body of a request, and the largest message of a WebSocket.",
+    },
+    Key {
+        name: "limits.cost_at_once",
+        env: "RISKGATE_LIMITS__COST_AT_ONCE",
+        option: None,
+        kind: Kind::Number,
+        default: "20000",
+        meaning: "What the operations of one user that run at the same time may cost together; the others wait.",
     },
     Key {
         name: "limits.cost_burst",

@@ -60,7 +60,7 @@ impl Answer {
             payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let mut error = ServerError::new(format!("panic: {}", text.unwrap_or("no message")), None);
         mask(&mut error, metrics);
-        Answer { errors: vec![error], data: Some(Value::Null), extensions: BTreeMap::new() }
+        Answer { errors: vec![error], data: None, extensions: BTreeMap::new() }
     }
 
     /// The engine's response, made fit to leave the house.
@@ -105,9 +105,17 @@ impl Answer {
         Answer::refusing(vec![error], "LIMIT_EXCEEDED", metrics)
     }
 
-    /// Did execution begin?
+    /// Did execution begin, and was not given up?
     pub fn has_begun(&self) -> bool {
         self.data.is_some()
+    }
+
+    /// Why it did not: the first error's code.
+    pub fn refusal(&self) -> Option<&'static str> {
+        match self.data {
+            Some(_) => None,
+            None => Some(self.errors.first().and_then(own_code).unwrap_or("INTERNAL")),
+        }
     }
 }
 
@@ -195,6 +203,15 @@ mod tests {
             assert!(error["message"].as_str().unwrap().contains(reference));
             assert!(!json.to_string().to_lowercase().contains("secret"));
         }
+    }
+
+    #[test]
+    fn a_panic_is_one_masked_error_without_data() {
+        let answer = Answer::panicked(&"secret", &Metrics::default());
+        assert_eq!(answer.refusal(), Some("INTERNAL"));
+        let json = serde_json::to_value(&answer).unwrap();
+        assert_eq!((json["errors"].as_array().unwrap().len(), json.get("data")), (1, None));
+        assert!(!json.to_string().contains("secret"));
     }
 
     #[test]

@@ -21,10 +21,16 @@ use crate::telemetry::Metrics;
 /// Of a full house, this part of the idle is sent away at a time, so that a flood does not look through everybody at every arrival.
 const CLEARANCE: usize = 64;
 
+/// This part of the house may be idle, and so many anyhow.
+const IDLE: usize = 8;
+const FEW: usize = 64;
+
 /// The registry.
 #[derive(Debug)]
 pub(super) struct Crowd {
     limits: [usize; 2],
+    /// How many are idle.
+    idle: Arc<AtomicUsize>,
     metrics: Arc<Metrics>,
     inner: Mutex<Inner>,
 }
@@ -61,7 +67,7 @@ pub(super) fn place(address: IpAddr) -> IpAddr {
 impl Crowd {
     pub fn new(limits: &Limits, metrics: Arc<Metrics>) -> Arc<Crowd> {
         let limits = [limits.connections.max(1), limits.connections_per_address.max(1)];
-        Arc::new(Crowd { limits, metrics, inner: Mutex::default() })
+        Arc::new(Crowd { limits, idle: Arc::default(), metrics, inner: Mutex::default() })
     }
 
     /// Lets a connection in. None: the house is full of people who are being served.
@@ -75,7 +81,7 @@ impl Crowd {
                 return None;
             }
         }
-        if inner.count >= all {
+        if inner.count >= all || self.idle.load(Ordering::Relaxed) >= (all / IDLE).max(FEW) {
             inner.clear(None, all);
             if inner.count >= all {
                 return None;
@@ -83,7 +89,7 @@ impl Crowd {
         }
         let id = inner.next;
         inner.next += 1;
-        let pulse = Arc::new(Pulse::new());
+        let pulse = Arc::new(Pulse::new(Arc::clone(&self.idle)));
         let members = inner.places.entry(place).or_default();
         members.guests.insert(id, Arc::clone(&pulse));
         members.count += 1;
@@ -153,6 +159,8 @@ impl Inner {
 struct Pulse {
     state: Mutex<State>,
     sent_away: Notify,
+    /// Of all connections; this one counts while it serves nothing and has not been sent away.
+    idle: Arc<AtomicUsize>,
     /// How many bytes it may still send before it has said who it is.
     allowance: AtomicUsize,
 }
@@ -168,10 +176,11 @@ struct State {
 }
 
 impl Pulse {
-    fn new() -> Pulse {
+    fn new(idle: Arc<AtomicUsize>) -> Pulse {
+        idle.fetch_add(1, Ordering::Relaxed);
         let state =
             State { visits: 0, next: 0, idle_since: Instant::now(), is_sent_away: false, owing: BTreeMap::new() };
-        Pulse { state: Mutex::new(state), sent_away: Notify::new(), allowance: AtomicUsize::new(usize::MAX) }
+        Pulse { state: Mutex::new(state), sent_away: Notify::new(), idle, allowance: AtomicUsize::new(usize::MAX) }
     }
 
     fn idle_since(&self) -> Option<Instant> {
@@ -181,10 +190,11 @@ impl Pulse {
 
     fn send_away(&self) -> bool {
         let mut state = lock(&self.state);
-        if state.visits > 0 {
+        if state.visits > 0 || state.is_sent_away {
             return false;
         }
         state.is_sent_away = true;
+        self.idle.fetch_sub(1, Ordering::Relaxed);
         drop(state);
         self.sent_away.notify_one();
         true
@@ -232,6 +242,9 @@ impl Guest {
             }
             state.visits += 1;
             state.next += 1;
+            if state.visits == 1 {
+                self.pulse.idle.fetch_sub(1, Ordering::Relaxed);
+            }
             (state.next, state.visits > 1)
         };
         let mut visit = Visit { guest: Arc::clone(self), id, is_sharing: false };
@@ -300,6 +313,9 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         lock(&self.crowd.inner).leave(self.place, Some(self.id));
+        if !lock(&self.pulse.state).is_sent_away {
+            self.pulse.idle.fetch_sub(1, Ordering::Relaxed);
+        }
         self.crowd.metrics.connections.add(-1);
     }
 }
@@ -334,6 +350,7 @@ impl Drop for Visit {
         state.visits -= 1;
         if state.visits == 0 {
             state.idle_since = Instant::now();
+            self.guest.pulse.idle.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -373,6 +390,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_more_than_a_part_of_the_house_is_idle() {
+        let crowd = crowd(1_024, 1_024);
+        let idle = || crowd.idle.load(Ordering::Relaxed);
+        let guests: Vec<_> = (0..128).map(|last| crowd.admit(from(last)).unwrap()).collect();
+        assert_eq!(idle(), 128);
+        let visits: Vec<_> = guests[64..].iter().map(|guest| guest.enter().unwrap()).collect();
+        assert_eq!(idle(), 64);
+        drop(visits);
+        let new = crowd.admit(from(200)).unwrap();
+        assert_eq!((idle(), count(&crowd)), (128 - 16 + 1, 128 - 16 + 1));
+        guests[15].is_sent_away().await;
+        assert!(guests[16].enter().is_some(), "the others stay");
+        drop((guests, new));
+        assert_eq!((idle(), count(&crowd)), (0, 0));
+    }
+
+    #[tokio::test]
     async fn an_address_fills_its_own_share_only() {
         let crowd = crowd(100, 2);
         let guests: Vec<_> = (0..3).map(|_| crowd.admit(from(1)).unwrap()).collect();
@@ -395,7 +429,7 @@ mod tests {
         assert_eq!(count(&crowd), 1);
         assert!(guest.enter().is_some());
         drop(guest);
-        assert_eq!(count(&crowd), 0);
+        assert_eq!((count(&crowd), crowd.idle.load(Ordering::Relaxed)), (0, 0));
         assert!(lock(&crowd.inner).places.is_empty(), "nothing is kept of who has left");
     }
 

@@ -283,10 +283,13 @@ async fn from_body(door: &Door, headers: &HeaderMap, body: Body, user: &Principa
         return Err(Refusal::ContentEncoding);
     }
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > door.state.limits.message_bytes as u64) {
-        return Err(Refusal::TooLarge);
-    }
-    let bytes = tokio::time::timeout(door.state.limits.body, gather(door, body, user))
+    let limit = door.state.limits.message_bytes;
+    let length = match length.map(usize::try_from) {
+        None => None,
+        Some(Ok(length)) if length <= limit => Some(length),
+        Some(_) => return Err(Refusal::TooLarge),
+    };
+    let bytes = tokio::time::timeout(door.state.limits.body, gather(door, body, length, user))
         .await
         .map_err(|_| Refusal::TooSlow)??;
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
@@ -309,21 +312,32 @@ fn is_json(headers: &HeaderMap) -> bool {
     parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) && parts.all(is_utf8)
 }
 
-async fn gather(door: &Door, body: Body, user: &Principal) -> Result<Vec<u8>, Refusal> {
+/// `length`: what the head says that it has.
+async fn gather(door: &Door, body: Body, length: Option<usize>, user: &Principal) -> Result<Vec<u8>, Refusal> {
     let mut share = door.bodies.open(user);
-    let mut chunks = body.into_data_stream();
+    let mut hold = |more| {
+        share.grow(more).map_err(|full| match full {
+            Full::Own => Refusal::Busy,
+            Full::All => Refusal::Crowded,
+        })
+    };
     let mut bytes = Vec::new();
+    if let Some(length) = length {
+        // Asked for at once, so that nothing is read of what there is no room for.
+        if length > SMALL {
+            hold(length)?;
+        }
+        bytes.reserve_exact(length);
+    }
+    let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk: Bytes = chunk.map_err(|_| Refusal::Malformed)?;
-        let length = bytes.len() + chunk.len();
-        if length > door.state.limits.message_bytes {
+        let total = bytes.len() + chunk.len();
+        if total > door.state.limits.message_bytes {
             return Err(Refusal::TooLarge);
         }
-        if length > SMALL {
-            share.grow(chunk.len()).map_err(|full| match full {
-                Full::Own => Refusal::Busy,
-                Full::All => Refusal::Crowded,
-            })?;
+        if length.is_none() && total > SMALL {
+            hold(chunk.len())?;
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -332,7 +346,15 @@ async fn gather(door: &Door, body: Body, user: &Principal) -> Result<Vec<u8>, Re
 
 /// `application/json` says whether the request arrived, the other form whether execution began.
 fn status(answer: &Answer, form: Form) -> StatusCode {
-    if answer.has_begun() || form != Form::GraphQl { StatusCode::OK } else { StatusCode::BAD_REQUEST }
+    match answer.refusal() {
+        None => StatusCode::OK,
+        // Never the client's fault, so not to be taken for an answer in any form.
+        Some("INTERNAL") => StatusCode::INTERNAL_SERVER_ERROR,
+        Some(_) if form != Form::GraphQl => StatusCode::OK,
+        Some("FORBIDDEN") => StatusCode::FORBIDDEN,
+        Some("UNAVAILABLE" | "TIMEOUT") => StatusCode::SERVICE_UNAVAILABLE,
+        Some(_) => StatusCode::BAD_REQUEST,
+    }
 }
 
 fn respond(status: StatusCode, form: Form, answer: &Answer) -> Response {

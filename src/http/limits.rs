@@ -18,6 +18,8 @@ pub struct Limits {
     pub operations_per_socket: usize,
     /// The largest body of a request, and the largest message of a WebSocket, in bytes.
     pub message_bytes: usize,
+    /// What the operations of one user that run at the same time may cost together.
+    pub cost_at_once: u64,
     /// What the operations of one user may cost.
     pub cost: Rate,
     /// Fields of one user that decide.
@@ -46,10 +48,11 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections: 16_384,
-            connections_per_address: 2_048,
-            streams_per_user: 100,
-            operations_per_socket: 100,
+            connections_per_address: 1_024,
+            streams_per_user: 50,
+            operations_per_socket: 50,
             message_bytes: 256 * 1024,
+            cost_at_once: 20_000,
             cost: Rate { burst: 1_000_000, per_minute: 3_000_000 },
             decisions: Rate { burst: 1_000, per_minute: 3_000 },
             failures: Rate { burst: 1_000, per_minute: 600 },
@@ -75,6 +78,7 @@ impl Limits {
             "streams_per_user" => self.streams_per_user = size,
             "operations_per_socket" => self.operations_per_socket = size,
             "message_bytes" => self.message_bytes = size,
+            "cost_at_once" => self.cost_at_once = value,
             "cost_burst" => self.cost.burst = value,
             "cost_per_minute" => self.cost.per_minute = value,
             "decisions_burst" => self.decisions.burst = value,

@@ -33,7 +33,7 @@ use super::{Door, Limits, State};
 use crate::lifecycle::Shutdown;
 
 /// The head of a request, at most, in bytes; also what a connection over HTTP/1.1 buffers in each direction.
-pub(super) const HEAD_LIMIT: usize = 32 * 1024;
+pub(super) const HEAD_LIMIT: usize = 16 * 1024;
 
 /// Requests at a time on one connection of HTTP/2.
 const STREAMS: u32 = 100;

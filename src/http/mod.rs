@@ -20,6 +20,7 @@ mod rate;
 mod share;
 mod sse;
 mod tls;
+mod turn;
 mod wire;
 mod ws;
 
@@ -36,6 +37,7 @@ use axum::routing::{any, get};
 use entity::Timestamp;
 use rate::Rates;
 use share::Shares;
+use turn::Turns;
 
 pub use client::{ForwardedHeader, Proxies};
 pub use explorer::{Explorer, Person};
@@ -88,6 +90,7 @@ struct Door {
     streams: Arc<Shares<Principal>>,
     bodies: Arc<Shares<Principal>>,
     answers: Arc<Shares<Principal>>,
+    turns: Turns,
 }
 
 /// A body, or an answer, that is no larger takes part in no budget, in bytes: there are no more of them than connections.
@@ -98,8 +101,8 @@ const BODIES_PER_USER: usize = 4 * 1024 * 1024;
 const BODIES: usize = 16 * 1024 * 1024;
 
 /// The same for answers that are not taken yet.
-const ANSWERS_PER_USER: usize = 16 * 1024 * 1024;
-const ANSWERS: usize = 48 * 1024 * 1024;
+const ANSWERS_PER_USER: usize = 8 * 1024 * 1024;
+const ANSWERS: usize = 32 * 1024 * 1024;
 
 impl Door {
     fn new(state: State, shutdown: Shutdown) -> Door {
@@ -109,6 +112,7 @@ impl Door {
             streams: Shares::new(limits.streams_per_user, usize::MAX),
             bodies: Shares::new(BODIES_PER_USER.max(limits.message_bytes), BODIES.max(limits.message_bytes)),
             answers: Shares::new(ANSWERS_PER_USER, ANSWERS),
+            turns: Turns::new(limits.cost_at_once),
             state,
             shutdown,
         }

@@ -23,6 +23,9 @@ use crate::service::Fault;
 /// How long a query or a mutation may run.
 const EXECUTION_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long an operation waits for its user's others.
+const TURN_LIMIT: Duration = Duration::from_secs(15);
+
 /// A document longer than this is read away from the threads that serve everybody.
 const SMALL: usize = 4 * 1024;
 
@@ -137,8 +140,7 @@ impl Operation {
     }
 
     /// Gives back what `answer` was less than expected, and says so where that was asked for.
-    fn settle(&self, door: &Door, answer: &mut Answer) {
-        let Some(who) = &self.payer else { return };
+    fn settle(&self, door: &Door, who: &Principal, answer: &mut Answer) {
         let used = answer.values();
         door.rates.settle(who, self.call.cost().saturating_sub(used));
         if self.asks_for_cost {
@@ -185,8 +187,22 @@ async fn find(
 
 /// Runs a query or a mutation.
 pub(super) async fn execute(door: &Door, mut operation: Operation, session: Session) -> Answer {
+    let payer = operation.payer.take();
+    let turn = match &payer {
+        None => None,
+        Some(who) => match tokio::time::timeout(TURN_LIMIT, door.turns.wait(who, operation.call.cost())).await {
+            Ok(turn) => Some(turn),
+            Err(_) => {
+                door.rates.settle(who, operation.call.cost());
+                return Answer::refused("TIMEOUT", "Too much of yours is under way. Try again.", &door.state.metrics);
+            }
+        },
+    };
     let mut answer = perform(&door.state, &mut operation, session).await;
-    operation.settle(door, &mut answer);
+    drop(turn);
+    if let Some(who) = payer {
+        operation.settle(door, &who, &mut answer);
+    }
     answer
 }
 

@@ -174,7 +174,7 @@ fn the_limits_of_the_doors_are_those_of_the_table() {
             assert_ne!(limits, default, "{name}");
         }
     }
-    assert_eq!(known, 11);
+    assert_eq!(known, 12);
 }
 
 /// First cells of the rows of the tables of a document, without backticks and marks.

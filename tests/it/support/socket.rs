@@ -150,6 +150,11 @@ impl Socket {
         }
     }
 
+    /// Waits for a message, however long. False: the server has closed.
+    pub async fn receive_any(&mut self) -> bool {
+        matches!(self.next().await, Message::Json(_))
+    }
+
     /// Nothing arrives for a while.
     pub async fn is_silent(&mut self) {
         if let Ok(message) = tokio::time::timeout(SILENCE, self.next()).await {

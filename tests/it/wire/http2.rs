@@ -107,8 +107,18 @@ async fn events_stream_beside_questions_and_end_with_the_server() {
 async fn who_resets_every_request_at_once_is_sent_away() {
     let world = world(Limits::default()).await;
     let mallory = world.person("mallory");
-    // Frames by hand, for the library would not do it: requests, each reset before the server can have looked at it.
     let mut raw = Raw::connect(world.app().address).await;
+    raw.try_send(resets()).await;
+    let rest = raw.rest().await;
+    let go_away = frames(&rest).into_iter().find(|(kind, _)| *kind == 7).expect("GOAWAY");
+    assert_eq!(go_away.1[4..8], [0, 0, 0, 11], "ENHANCE_YOUR_CALM");
+    until(async || cut(&world, "malformed").await == 1).await;
+    is_served(&mallory).await;
+    world.end().await;
+}
+
+/// A thousand requests, each reset before the server can have looked at it; by hand, for the library would not do it.
+pub fn resets() -> Vec<u8> {
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     bytes.extend(frame(4, 0, 0, &[]));
     for stream in (1..2_001).step_by(2) {
@@ -116,13 +126,7 @@ async fn who_resets_every_request_at_once_is_sent_away() {
         bytes.extend(frame(1, 5, stream, &[0x82, 0x86, 0x84, 0x41, 1, b'a']));
         bytes.extend(frame(3, 0, stream, &[0, 0, 0, 8]));
     }
-    raw.try_send(&bytes).await;
-    let rest = raw.rest().await;
-    let go_away = frames(&rest).into_iter().find(|(kind, _)| *kind == 7).expect("GOAWAY");
-    assert_eq!(go_away.1[4..8], [0, 0, 0, 11], "ENHANCE_YOUR_CALM");
-    until(async || cut(&world, "malformed").await == 1).await;
-    is_served(&mallory).await;
-    world.end().await;
+    bytes
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {

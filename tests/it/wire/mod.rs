@@ -9,6 +9,7 @@ mod head;
 mod http2;
 mod proxy;
 mod rate;
+mod siege;
 mod socket;
 mod tls;
 
