@@ -147,6 +147,7 @@ impl Place {
         command
             .env("RISKGATE_LIMITS__CONNECTIONS_PER_ADDRESS", "100000")
             .env("RISKGATE_LIMITS__STREAMS_PER_USER", "100000");
+        command.env("RISKGATE_LIMITS__COST_AT_ONCE", "1000000000000");
         for bucket in ["COST", "DECISIONS"] {
             for size in ["BURST", "PER_MINUTE"] {
                 command.env(format!("RISKGATE_LIMITS__{bucket}_{size}"), "1000000000000");

@@ -33,7 +33,7 @@ async fn world(limits: Limits) -> World {
 /// A number that the server tells, by the start of its line.
 async fn metric(world: &World, name: &str) -> u64 {
     let url = format!("http://{}/metrics", world.app().address);
-    let text = reqwest::get(url).await.expect("an answer").text().await.expect("text");
+    let text = crate::support::http().get(url).send().await.expect("an answer").text().await.expect("text");
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).expect("such a number");
     line.parse().expect("a number")
 }
