@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+use crate::support::process::{riskgate, without_ours};
+
 /// One command and what it printed.
 fn walk() -> Vec<(String, String)> {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README");
@@ -42,9 +44,8 @@ fn masked(text: &str) -> String {
 fn the_walk_of_the_readme_is_what_happens() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let binary = env!("CARGO_BIN_EXE_riskgate");
-    let mut server = Command::new(binary);
-    server.env_remove("RISKGATE_TEST_POSTGRES_URL").env_remove("RISKGATE_TEST_POSTGRES_CTL");
-    server.args(["serve", "--demo", "--listen", "127.0.0.1:0"]).current_dir(folder.path());
+    let mut server = riskgate(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
+    server.current_dir(folder.path());
     let mut server = server.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the server starts");
     let mut first = String::new();
     BufReader::new(server.stdout.as_mut().expect("a pipe")).read_line(&mut first).expect("it says where it is");
@@ -58,8 +59,7 @@ fn the_walk_of_the_readme_is_what_happens() {
         script.push_str("\necho ----\n");
     }
     script.push_str("kill %1 2>/dev/null\n");
-    let mut shell = Command::new("bash");
-    shell.env_remove("RISKGATE_TEST_POSTGRES_URL").env_remove("RISKGATE_TEST_POSTGRES_CTL");
+    let mut shell = without_ours(Command::new("bash"));
     let output = shell.arg("-c").arg(script).current_dir(folder.path()).output().expect("bash runs");
     server.kill().expect("the server is stopped");
     server.wait().expect("the server ends");

@@ -12,13 +12,18 @@ use super::Person;
 
 /// The program with an environment of its own: a variable of ours that it does not know would stop it.
 pub fn riskgate(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_riskgate"));
+    let mut command = without_ours(Command::new(env!("CARGO_BIN_EXE_riskgate")));
+    command.args(arguments);
+    command
+}
+
+/// The command without our variables.
+pub fn without_ours(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("RISKGATE_") {
             command.env_remove(name);
         }
     }
-    command.args(arguments);
     command
 }
 
