@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{Json, RiskLevel, RiskSource, Seconds, SubjectSet, Timestamp, UserId};
+use crate::{Json, Reevaluation, RiskLevel, RiskSource, Seconds, SubjectSet, Timestamp, UserId};
 
 /// The control of one risk source.
 #[sea_orm::model]
@@ -31,11 +31,13 @@ pub struct Model {
     pub modified_at: Option<Timestamp>,
     /// Grows by one with every change.
     pub version: i64,
+    /// When it reads its source.
+    pub reevaluation: Reevaluation,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
 
 crate::row!("control", key ["source"], versioned true,
     columns [source, is_enabled, is_approval_required, risk_levels, approvers, fallback_approvers, decision_timeout,
-        modified_by, modified_at, version],
+        modified_by, modified_at, version, reevaluation],
     stamp [], stamp_some [modified_at]);

@@ -63,6 +63,29 @@ word! {
 }
 
 word! {
+    /// When a control reads its source for a request.
+    Reevaluation {
+        /// Once, at submission.
+        AtSubmission = "AT_SUBMISSION",
+        /// Again before access is delivered.
+        BeforeDelivery = "BEFORE_DELIVERY",
+    }
+}
+
+impl Default for Reevaluation {
+    fn default() -> Reevaluation {
+        Reevaluation::BeforeDelivery
+    }
+}
+
+impl Reevaluation {
+    /// Is it this word, which stored facts leave out?
+    pub fn is_default(&self) -> bool {
+        *self == Reevaluation::default()
+    }
+}
+
+word! {
     /// The level of one reading, in its source's own words.
     RiskLevel {
         /// No risk.

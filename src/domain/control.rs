@@ -1,6 +1,8 @@
 //! Changing a control configuration.
 
-use entity::{ControlId, RiskLevel, RiskSource, Seconds, SubjectSet, Timestamp, UserId, control, control_version};
+use entity::{
+    ControlId, Reevaluation, RiskLevel, RiskSource, Seconds, SubjectSet, Timestamp, UserId, control, control_version,
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -47,6 +49,8 @@ pub struct Update {
     pub fallback_approvers: Option<Option<Vec<SubjectSet>>>,
     /// How long its stages wait.
     pub decision_timeout: Option<Option<Seconds>>,
+    /// When it reads its source.
+    pub reevaluation: Option<Option<Reevaluation>>,
 }
 
 /// What an update comes to.
@@ -113,6 +117,9 @@ pub fn update(current: &control::Model, update: Update, by: UserId) -> Result<Up
             return Err(Refusal::at(Code::Invalid, "decisionTimeout", "From one hour (PT1H) to 14 days (P14D)."));
         }
         next.decision_timeout = timeout;
+    }
+    if let Some(value) = given("reevaluation", update.reevaluation)? {
+        next.reevaluation = value;
     }
     let warnings = warnings(source, &next.risk_levels.0);
     if next == *current {
@@ -188,18 +195,20 @@ fn settings(control: &control::Model) -> serde_json::Value {
         "fallbackApprovers": control.fallback_approvers.0,
         "isApprovalRequired": control.is_approval_required,
         "isEnabled": control.is_enabled,
+        "reevaluation": control.reevaluation,
         "riskLevels": control.risk_levels.0,
     })
 }
 
 /// Each setting that differs: its name, what stood before, what stands after.
 fn changes(before: &control::Model, after: &control::Model) -> Vec<(&'static str, String, String)> {
-    const NAMES: [(&str, &str); 6] = [
+    const NAMES: [(&str, &str); 7] = [
         ("approvers", "Approvers"),
         ("decisionTimeout", "DecisionTimeout"),
         ("fallbackApprovers", "FallbackApprovers"),
         ("isApprovalRequired", "IsApprovalRequired"),
         ("isEnabled", "IsEnabled"),
+        ("reevaluation", "Reevaluation"),
         ("riskLevels", "RiskLevels"),
     ];
     let (before, after) = (settings(before), settings(after));
@@ -227,6 +236,7 @@ mod tests {
             modified_by: None,
             modified_at: None,
             version: 1,
+            reevaluation: Reevaluation::BeforeDelivery,
         }
     }
 

@@ -51,6 +51,10 @@ kinds! {
     RequestSubmitted = "REQUEST_SUBMITTED", "User requests access package assignment", ENTITLEMENT, Success;
     /// A risk source was read for a request (no change of state).
     RiskEvaluated = "RISK_EVALUATED", "Evaluate risk for access package assignment request", ENTITLEMENT, Success;
+    /// A stage was added to a request that is under way, because of a reading made since its submission.
+    StageInserted = "STAGE_INSERTED", "Insert request approval", USER_MANAGEMENT, Success;
+    /// A stage whose turn had come waits again behind an inserted one.
+    StagePostponed = "STAGE_POSTPONED", "Postpone request approval", USER_MANAGEMENT, Success;
     /// A stage's turn came.
     StagePending = "STAGE_PENDING", "Create request approval", USER_MANAGEMENT, Success;
     /// A stage's alternates joined.

@@ -2,13 +2,14 @@
 //! disagree. The facts are stored with the request; from them the same route can be made again, bit for bit.
 
 use entity::{
-    ApproverTier, Coverage, PackageId, PolicyId, PolicyStage, RequestType, RiskLevel, RiskSource, Seconds, StageKind,
-    SubjectSet, Timestamp, UserId,
+    ApproverTier, Coverage, PackageId, PolicyId, PolicyStage, Reevaluation, RequestType, RiskLevel, RiskSource,
+    Seconds, StageKind, SubjectSet, Timestamp, UserId,
 };
 use serde::{Deserialize, Serialize};
 
 use super::coverage::{self, Able};
 use super::permission::{ApplicationId, stage_kind};
+use super::risk::Cover;
 
 /// A control as it stood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub struct ControlFacts {
     pub fallback_approvers: Vec<SubjectSet>,
     /// How long its stage waits.
     pub decision_timeout: Seconds,
+    /// When it reads its source.
+    #[serde(default, skip_serializing_if = "Reevaluation::is_default")]
+    pub reevaluation: Reevaluation,
 }
 
 impl ControlFacts {
@@ -36,7 +40,46 @@ impl ControlFacts {
     pub fn asks(&self) -> bool {
         self.is_enabled && self.is_approval_required
     }
+
+    /// Does it ask for it once more while a request is under way?
+    pub fn asks_again(&self) -> bool {
+        self.asks() && self.reevaluation != Reevaluation::AtSubmission
+    }
 }
+
+/// What the stages of one source have come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// What their approvals have covered.
+    pub cover: Cover,
+    /// Is one of them undecided?
+    pub is_undecided: bool,
+}
+
+/// How far a request has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Passage {
+    /// ID Protection's stages.
+    pub id_protection: Passed,
+    /// Those of insider risk.
+    pub insider_risk: Passed,
+    /// How many stages of any kind are undecided.
+    pub undecided: usize,
+}
+
+impl Passage {
+    /// The stages of a source.
+    pub fn of(&mut self, source: RiskSource) -> &mut Passed {
+        match source {
+            RiskSource::IdProtection => &mut self.id_protection,
+            RiskSource::InsiderRisk => &mut self.insider_risk,
+        }
+    }
+}
+
+/// Proof that a plan has found nothing left to approve. Only [`Route::cleared`] gives it, and access is made only where it is spent.
+#[derive(Debug)]
+pub struct Cleared(());
 
 /// One reading of one source for one person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,18 +229,20 @@ pub struct Route {
     pub absences: Vec<Absence>,
     /// Every reading, judged.
     pub evaluations: Vec<Evaluation>,
+    /// How many stages were there already, and are undecided.
+    pub undecided: usize,
+}
+
+impl Route {
+    /// Is there nothing left to approve?
+    pub fn cleared(&self) -> Option<Cleared> {
+        (self.stages.is_empty() && self.undecided == 0).then_some(Cleared(()))
+    }
 }
 
 /// Plans the way.
 pub fn plan(facts: &Facts) -> Route {
-    let mut route = Route { stages: Vec::new(), absences: Vec::new(), evaluations: Vec::new() };
-    for source in [RiskSource::IdProtection, RiskSource::InsiderRisk] {
-        match facts.controls.iter().find(|control| control.source == source) {
-            Some(control) => risk_stage(facts, control, &mut route),
-            // Facts without a control are nobody's: the gatherer always has both. Were one missing, what it gates is unknown.
-            None => route.stages.push(unknown_control(source)),
-        }
-    }
+    let mut route = risk(facts, Passage::default(), |_| true);
     if facts.policy.stages.is_empty() {
         route.absences.push(Absence {
             kind: StageKind::Policy,
@@ -221,7 +266,29 @@ pub fn plan(facts: &Facts) -> Route {
     route
 }
 
-fn risk_stage(facts: &Facts, control: &ControlFacts, route: &mut Route) {
+/// Plans the way of a request that has come so far: the stages that the readings of now add to it.
+pub fn plan_again(facts: &Facts, passage: Passage) -> Route {
+    risk(facts, passage, |control| control.reevaluation != Reevaluation::AtSubmission)
+}
+
+fn risk(facts: &Facts, mut passage: Passage, reads: impl Fn(&ControlFacts) -> bool) -> Route {
+    let mut route =
+        Route { stages: Vec::new(), absences: Vec::new(), evaluations: Vec::new(), undecided: passage.undecided };
+    for source in [RiskSource::IdProtection, RiskSource::InsiderRisk] {
+        match facts.controls.iter().find(|control| control.source == source) {
+            Some(control) if reads(control) => risk_stage(facts, control, *passage.of(source), &mut route),
+            Some(_) => route.absences.push(Absence {
+                kind: stage_kind(source),
+                reason: format!("The {} control reads its source at submission only.", source_name(source)),
+            }),
+            // Facts without a control are nobody's: the gatherer always has both. Were one missing, what it gates is unknown.
+            None => route.stages.push(unknown_control(source)),
+        }
+    }
+    route
+}
+
+fn risk_stage(facts: &Facts, control: &ControlFacts, passed: Passed, route: &mut Route) {
     let kind = stage_kind(control.source);
     let name = source_name(control.source);
     if !control.is_enabled {
@@ -252,11 +319,16 @@ fn risk_stage(facts: &Facts, control: &ControlFacts, route: &mut Route) {
             });
         route.evaluations.push(judge(control, reading));
     }
-    let worst = (first..route.evaluations.len())
-        .filter(|index| route.evaluations[*index].is_stage_required)
+    let required = (first..route.evaluations.len()).filter(|index| route.evaluations[*index].is_stage_required);
+    let worst = required
+        .clone()
+        .filter(|index| !passed.cover.covers(route.evaluations[*index].reading.level))
         // The first of equals: the requestor's own reading stands before the target's.
         .min_by_key(|index| std::cmp::Reverse(super::risk::rank(route.evaluations[*index].reading.level)));
     match worst {
+        Some(_) if passed.is_undecided => {
+            route.absences.push(Absence { kind, reason: format!("A stage of {name} is undecided and shows this.") });
+        }
         Some(index) => route.stages.push(PlannedStage {
             kind,
             approvers: control.approvers.clone(),
@@ -269,6 +341,9 @@ fn risk_stage(facts: &Facts, control: &ControlFacts, route: &mut Route) {
             evaluation: Some(index),
             reason: route.evaluations[index].reason.clone(),
         }),
+        None if required.count() > 0 => {
+            route.absences.push(Absence { kind, reason: format!("An approval has covered the {name} levels read.") });
+        }
         None => route.absences.push(Absence {
             kind,
             reason: format!("No {name} level read is one of the selected ones ({}).", words(&control.risk_levels)),

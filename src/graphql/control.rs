@@ -8,7 +8,7 @@ use super::loader;
 use super::scalar::{DateTime, Duration};
 use super::subject::{self, SubjectSet, SubjectSetInput};
 use super::user::User;
-use super::word::{InsiderRiskLevel, UserRiskLevel};
+use super::word::{InsiderRiskLevel, RiskReevaluation, UserRiskLevel};
 use crate::domain::control::{Update, id};
 use crate::domain::risk;
 
@@ -104,6 +104,11 @@ macro_rules! control_object {
             async fn decision_timeout(&self) -> Duration {
                 Duration(self.0.decision_timeout)
             }
+
+            /// When it reads its source for a request.
+            async fn reevaluation(&self) -> RiskReevaluation {
+                self.0.reevaluation.into()
+            }
         }
     };
 }
@@ -149,6 +154,8 @@ macro_rules! update_input {
             fallback_approvers: MaybeUndefined<Vec<SubjectSetInput>>,
             /// How long a stage shall wait: PT1H to P14D.
             decision_timeout: MaybeUndefined<Duration>,
+            /// When it shall read its source for a request.
+            reevaluation: MaybeUndefined<RiskReevaluation>,
         }
 
         impl $name {
@@ -164,6 +171,7 @@ macro_rules! update_input {
                     approvers: given(self.approvers, subject::taken),
                     fallback_approvers: given(self.fallback_approvers, subject::taken),
                     decision_timeout: given(self.decision_timeout, |Duration(span)| span),
+                    reevaluation: given(self.reevaluation, entity::Reevaluation::from),
                 }
             }
         }

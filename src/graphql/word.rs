@@ -37,6 +37,14 @@ mirrored! {
         /// Risk from within.
         InsiderRisk,
     }
+    /// When a control reads its source for a request.
+    RiskReevaluation of "entity::Reevaluation" {
+        /// Once, at submission.
+        AtSubmission,
+        /// Also before access is delivered: a source that newly matches, or matches higher than every approval given saw, inserts its
+        /// stage.
+        BeforeDelivery,
+    }
     /// Where ID Protection stands with a person.
     UserRiskState of "entity::RiskState" {
         /// Nothing known.

@@ -244,7 +244,7 @@ fn taken(state: RequestState) -> Refusal {
     }
 }
 
-fn control_facts(row: control::Model) -> ControlFacts {
+pub(super) fn control_facts(row: control::Model) -> ControlFacts {
     ControlFacts {
         source: row.source,
         version: row.version,
@@ -254,11 +254,16 @@ fn control_facts(row: control::Model) -> ControlFacts {
         approvers: row.approvers.0,
         fallback_approvers: row.fallback_approvers.0,
         decision_timeout: row.decision_timeout,
+        reevaluation: row.reevaluation,
     }
 }
 
 /// Every set of every stage that the route may have.
-fn possible_sets(controls: &[ControlFacts], stages: &[entity::PolicyStage], target: UserId) -> Vec<SetQuery> {
+pub(super) fn possible_sets(
+    controls: &[ControlFacts],
+    stages: &[entity::PolicyStage],
+    target: UserId,
+) -> Vec<SetQuery> {
     let mut queries = Vec::new();
     let mut add = |stage: StageKind, ordinal: usize, tier: ApproverTier, sets: &[SubjectSet]| {
         for set in sets {

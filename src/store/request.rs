@@ -10,6 +10,7 @@ use super::access::{self, Viewer};
 use super::page::{Kind, List, PageArgs, flag};
 use super::sql::Params;
 use super::{Page, Read, Store};
+use crate::domain::living::Course;
 use crate::domain::permission::Actor;
 
 /// A request as somebody sees it.
@@ -118,6 +119,15 @@ impl Store {
             "SELECT * FROM stage WHERE request_id = {request} AND status IN ('PENDING', 'WAITING') ORDER BY order_key"
         );
         Ok(Some((row, self.rows(params.statement(text)).await?)))
+    }
+
+    /// What a request has behind it: every stage and every reading.
+    pub async fn course(&self, id: RequestId) -> Read<Course> {
+        let mut params = Params::new(self.db);
+        let request = params.add(id);
+        let text = format!("SELECT * FROM stage WHERE request_id = {request} ORDER BY order_key");
+        let stages = self.rows(params.statement(text)).await?;
+        Ok(Course { stages, evaluations: self.evaluations_of(&[id]).await? })
     }
 
     /// The readings of these requests, in order.

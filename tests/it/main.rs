@@ -16,6 +16,7 @@ mod fuzz;
 mod house;
 mod identity;
 mod import;
+mod living;
 mod main_job;
 mod outage;
 mod page;
