@@ -69,6 +69,8 @@ word! {
         AtSubmission = "AT_SUBMISSION",
         /// Again before access is delivered.
         BeforeDelivery = "BEFORE_DELIVERY",
+        /// That too; and a rise that becomes known is acted on at once in every open request.
+        Continuous = "CONTINUOUS",
     }
 }
 

@@ -160,6 +160,7 @@ async fn columns_are_those_of_the_entities(url: &str) {
         package,
         policy,
         policy_requestor,
+        progress,
         request,
         role,
         stage,

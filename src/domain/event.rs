@@ -217,6 +217,14 @@ impl NewEvent {
         }
     }
 
+    /// Whose risk it tells of; nothing for what happens within a request.
+    pub fn risk_of(&self) -> Option<UserId> {
+        match self.details.get("UserId") {
+            Some(Detail::Text(id)) if self.is_risk && self.request_id.is_none() => id.parse().ok(),
+            _ => None,
+        }
+    }
+
     /// The same with a detail.
     pub fn with(mut self, key: &'static str, value: impl Into<Detail>) -> NewEvent {
         self.details.insert(key, value.into());

@@ -9,9 +9,10 @@ use entity::{
 use super::coverage::stage_event;
 use super::event::{EventActor, EventKind};
 use super::permission::risk_source;
-use super::plan::{Guard, Plan};
+use super::plan::{Guard, Plan, Urgency};
 use super::request::{ORDER_STEP, evaluated, laid, open_planned};
-use super::route::{self, Evaluation, Facts, Passage, Route};
+use super::risk;
+use super::route::{self, Evaluation, Facts, Moment, Passage, Route};
 
 /// What a request has behind it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +24,11 @@ pub struct Course {
 }
 
 impl Course {
+    /// The stages that nobody has decided yet, in order.
+    fn undecided(&self) -> impl Iterator<Item = &stage::Model> {
+        self.stages.iter().filter(|stage| matches!(stage.status, StageStatus::Waiting | StageStatus::Pending))
+    }
+
     /// How far the request has come; `approving` counts as approved.
     pub fn passage(&self, approving: Option<StageId>) -> Passage {
         let mut passage = Passage::default();
@@ -50,9 +56,7 @@ impl Course {
         let of_same =
             |seen: &&evaluation::Model| seen.source == read.reading.source && seen.subject_id == read.reading.subject;
         let newest = self.evaluations.iter().rev().find(of_same)?;
-        let is_same = newest.level == read.reading.level
-            && newest.is_stage_required == read.is_stage_required
-            && newest.configuration_version == read.configuration_version;
+        let is_same = newest.level == read.reading.level && newest.is_stage_required == read.is_stage_required;
         is_same.then_some(newest.id)
     }
 
@@ -70,6 +74,7 @@ impl Course {
 pub struct Again {
     /// What is added to its way.
     pub route: Route,
+    since: i64,
     directory_version: i64,
     controls: Vec<(RiskSource, i64)>,
     last_key: i64,
@@ -81,25 +86,38 @@ pub struct Again {
 
 impl Again {
     /// Plans again by these facts; the ids are for what comes of it: one for each reading, one for each source.
+    ///
+    /// `approving` is a stage whose approval is about to be given: then nothing is left but to deliver. `since` is the position of the
+    /// log at which the readings began; what it tells of these people's risk later makes the plan stale.
     pub fn plan(
         facts: &Facts,
         course: &Course,
         approving: Option<StageId>,
+        since: i64,
         stage_ids: Vec<StageId>,
         evaluation_ids: Vec<EvaluationId>,
     ) -> Again {
-        let route = route::plan_again(facts, course.passage(approving));
+        let moment = if approving.is_some() { Moment::Delivery } else { Moment::Waiting };
+        let route = route::plan_again(facts, course.passage(approving), moment);
         let evaluations = route.evaluations.iter().zip(evaluation_ids);
         let evaluations = evaluations.map(|(read, new)| course.known(read).map_or((new, true), |known| (known, false)));
         Again {
             evaluations: evaluations.collect(),
             route,
+            since,
             directory_version: facts.directory_version,
             controls: facts.controls.iter().map(|control| (control.source, control.version)).collect(),
             last_key: course.last_key(approving),
             ordinal: course.evaluations.last().map_or(0, |evaluation| evaluation.ordinal + 1),
             stage_ids,
         }
+    }
+
+    /// The id of the worst reading of a source, the requestor's before the target's.
+    fn worst(&self, source: RiskSource) -> Option<EvaluationId> {
+        let of_source =
+            self.route.evaluations.iter().zip(&self.evaluations).filter(|(e, _)| e.reading.source == source);
+        of_source.min_by_key(|(e, _)| std::cmp::Reverse(risk::rank(e.reading.level))).map(|(_, (id, _))| *id)
     }
 
     /// When the oldest of its readings was made; nothing where no source was read.
@@ -114,6 +132,7 @@ impl Again {
         for (source, version) in &self.controls {
             plan.guard(Guard::Control(*source, *version));
         }
+        guard_readings(&self.route, self.since, plan);
         let evaluations = self.route.evaluations.iter().zip(&self.evaluations).filter(|(_, (_, is_new))| *is_new);
         let events: Vec<_> = (self.ordinal..)
             .zip(evaluations)
@@ -123,22 +142,63 @@ impl Again {
     }
 }
 
+/// What was read still stands: the log has told nothing of these people's risk since.
+pub(super) fn guard_readings(route: &Route, since: i64, plan: &mut Plan) {
+    for evaluation in &route.evaluations {
+        plan.guard(Guard::NoNews(evaluation.reading.subject, since));
+    }
+}
+
+/// What became known of somebody's risk while a request of theirs waits: each undecided stage of risk shows the newest reading, and
+/// what newly asks for a stage gets one. Nothing where there is nothing new.
+pub fn review(request: request::Model, course: &Course, again: &Again) -> Option<Plan> {
+    if request.state != RequestState::PendingApproval {
+        return None;
+    }
+    let mut plan = Plan { urgency: Urgency::Background, ..Plan::default() };
+    let mut undecided: Vec<stage::Model> = course.undecided().cloned().collect();
+    for stage in &mut undecided {
+        let Some(source) = risk_source(stage.kind) else { continue };
+        let newest = again.worst(source);
+        if newest.is_some() && newest != stage.latest_evaluation_id.or(stage.evaluation_id) {
+            stage.latest_evaluation_id = newest;
+        }
+    }
+    let is_news = again.evaluations.iter().any(|(_, is_new)| *is_new);
+    if !is_news && again.route.stages.is_empty() && course.undecided().eq(&undecided) {
+        return None;
+    }
+    again.record(&request, &mut plan);
+    if again.route.stages.is_empty() {
+        // One that has ended meanwhile has nothing to show any more.
+        plan.guard(Guard::Request(request.id, request.version));
+    } else {
+        insert(request, undecided.first_mut(), again, &mut plan);
+    }
+    for (before, stage) in course.undecided().zip(undecided) {
+        if *before != stage {
+            plan.change_stage(stage);
+        }
+    }
+    Some(plan)
+}
+
 /// Puts the added stages before the first undecided one, or last. One whose turn had come waits again: its approvers go on seeing the
 /// request, and its turn comes once more, with a fresh clock.
-pub(super) fn insert(mut request: request::Model, first: Option<stage::Model>, again: &Again, plan: &mut Plan) {
+/// (Storing that one is left to the caller.)
+pub(super) fn insert(mut request: request::Model, first: Option<&mut stage::Model>, again: &Again, plan: &mut Plan) {
     let count = again.route.stages.len() as i64;
     let step = match &first {
         Some(first) => (first.order_key - again.last_key) / (count + 1),
         None => ORDER_STEP,
     };
-    if let Some(mut stage) = first
+    if let Some(stage) = first
         && stage.status == StageStatus::Pending
     {
         stage.status = StageStatus::Waiting;
         stage.due_at = None;
         stage.escalate_at = None;
-        plan.events.push(stage_event(EventKind::StagePostponed, EventActor::System, &stage, &request));
-        plan.change_stage(stage);
+        plan.events.push(stage_event(EventKind::StagePostponed, EventActor::System, stage, &request));
     }
     for (place, (planned, id)) in (1..).zip(again.route.stages.iter().zip(&again.stage_ids)) {
         let evaluation_id = planned.evaluation.map(|index| again.evaluations[index].0);

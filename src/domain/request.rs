@@ -52,6 +52,8 @@ pub struct Submission {
     pub key_seen: Option<RequestId>,
     /// The facts as stored.
     pub facts_json: String,
+    /// The position of the log at which its readings began.
+    pub since: i64,
 }
 
 /// Submits: the request, its stages, its evaluations; delivered at once where nothing is to be approved.
@@ -64,6 +66,7 @@ pub fn submit(facts: &Facts, route: &Route, submission: Submission, ids: Submiss
         plan.guard(Guard::Control(control.source, control.version));
     }
     plan.guard(Guard::SlotFree(facts.target, facts.package));
+    living::guard_readings(route, submission.since, &mut plan);
     let actor = match &facts.application {
         Some(application) => EventActor::Application(application.clone()),
         None => EventActor::Person(facts.requestor),

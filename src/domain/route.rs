@@ -242,7 +242,7 @@ impl Route {
 
 /// Plans the way.
 pub fn plan(facts: &Facts) -> Route {
-    let mut route = risk(facts, Passage::default(), |_| true);
+    let mut route = risk(facts, Passage::default(), |_, _| true);
     if facts.policy.stages.is_empty() {
         route.absences.push(Absence {
             kind: StageKind::Policy,
@@ -266,20 +266,43 @@ pub fn plan(facts: &Facts) -> Route {
     route
 }
 
-/// Plans the way of a request that has come so far: the stages that the readings of now add to it.
-pub fn plan_again(facts: &Facts, passage: Passage) -> Route {
-    risk(facts, passage, |control| control.reevaluation != Reevaluation::AtSubmission)
+/// When a request is planned again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Before its access is delivered.
+    Delivery,
+    /// While it waits for an approval.
+    Waiting,
 }
 
-fn risk(facts: &Facts, mut passage: Passage, reads: impl Fn(&ControlFacts) -> bool) -> Route {
+impl Moment {
+    /// Does a control read its source at this moment, its stages having come to this?
+    pub fn asks(self, control: &ControlFacts, passed: &Passed) -> bool {
+        match (control.reevaluation, self) {
+            (Reevaluation::AtSubmission, _) => false,
+            (Reevaluation::BeforeDelivery, Moment::Delivery) | (Reevaluation::Continuous, _) => true,
+            // A stage that is undecided shows the newest reading.
+            (Reevaluation::BeforeDelivery, Moment::Waiting) => passed.is_undecided,
+        }
+    }
+}
+
+/// Plans the way of a request that has come so far: the stages that the readings of now add to it.
+pub fn plan_again(facts: &Facts, passage: Passage, moment: Moment) -> Route {
+    risk(facts, passage, |control, passed| moment.asks(control, passed))
+}
+
+fn risk(facts: &Facts, mut passage: Passage, reads: impl Fn(&ControlFacts, &Passed) -> bool) -> Route {
     let mut route =
         Route { stages: Vec::new(), absences: Vec::new(), evaluations: Vec::new(), undecided: passage.undecided };
     for source in [RiskSource::IdProtection, RiskSource::InsiderRisk] {
         match facts.controls.iter().find(|control| control.source == source) {
-            Some(control) if reads(control) => risk_stage(facts, control, *passage.of(source), &mut route),
+            Some(control) if reads(control, passage.of(source)) => {
+                risk_stage(facts, control, *passage.of(source), &mut route)
+            }
             Some(_) => route.absences.push(Absence {
                 kind: stage_kind(source),
-                reason: format!("The {} control reads its source at submission only.", source_name(source)),
+                reason: format!("The {} control does not read its source now.", source_name(source)),
             }),
             // Facts without a control are nobody's: the gatherer always has both. Were one missing, what it gates is unknown.
             None => route.stages.push(unknown_control(source)),

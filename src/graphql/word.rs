@@ -44,6 +44,8 @@ mirrored! {
         /// Also before access is delivered: a source that newly matches, or matches higher than every approval given saw, inserts its
         /// stage.
         BeforeDelivery,
+        /// That too; and a rise that becomes known does so at once in every open request of the person.
+        Continuous,
     }
     /// Where ID Protection stands with a person.
     UserRiskState of "entity::RiskState" {

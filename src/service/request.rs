@@ -43,6 +43,14 @@ enum FirstMade {
     LongAgo(RequestId),
 }
 
+/// What a submission comes to.
+struct Planned {
+    facts: Facts,
+    route: Route,
+    /// The position of the log at which its readings began.
+    since: i64,
+}
+
 /// What would happen if a request were submitted now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
@@ -67,7 +75,7 @@ impl Services {
                 FirstMade::LongAgo(id) => Some(id),
                 FirstMade::Never => None,
             };
-            let (facts, route) = match self.plan_route(actor, &input).await {
+            let Planned { facts, route, since } = match self.plan_route(actor, &input).await {
                 Ok(planned) => planned,
                 Err(denied) => {
                     // The same call may have come through meanwhile: then its own request is what stands in the way.
@@ -84,8 +92,13 @@ impl Services {
                 evaluations: route.evaluations.iter().map(|_| EvaluationId::new()).collect(),
                 assignment: AssignmentId::new(),
             };
-            let submission =
-                Submission { justification: input.justification.clone(), key: key.clone(), key_seen, facts_json };
+            let submission = Submission {
+                justification: input.justification.clone(),
+                key: key.clone(),
+                key_seen,
+                facts_json,
+                since,
+            };
             let id = ids.request;
             if self.settle(moves::submit(&facts, &route, submission, ids)).await?.is_some() {
                 return Ok(id);
@@ -110,14 +123,15 @@ impl Services {
 
     /// What would happen if this request were submitted now: the same refusals in the same order, or the same route. Nothing changes.
     pub async fn preview(&self, actor: &Actor, input: &Submit) -> Done<Preview> {
-        let (facts, route) = self.plan_route(actor, input).await?;
+        let Planned { facts, route, .. } = self.plan_route(actor, input).await?;
         Ok(Preview { route, target: facts.target })
     }
 
     /// Everything between the input and the plan: who asks for whom, which policy, what risk, who could approve.
-    async fn plan_route(&self, actor: &Actor, input: &Submit) -> Done<(Facts, Route)> {
+    async fn plan_route(&self, actor: &Actor, input: &Submit) -> Done<Planned> {
         // The version first: whatever is read after it is at least as new, and the commit asks whether it still stands.
-        let directory_version = self.store.directory_version().await?;
+        let head = self.store.head().await?;
+        let (directory_version, since) = (head.directory_version, head.position);
         let actor = &self.actor_now(&actor.principal).await?;
         let (application, target_id) = match &actor.principal {
             Principal::Person(user) => (None, input.target.unwrap_or(*user)),
@@ -206,7 +220,7 @@ impl Services {
             approvers,
         };
         let route = route::plan(&facts);
-        Ok((facts, route))
+        Ok(Planned { facts, route, since })
     }
 
     /// Takes a request back: whoever asked, or a governance administrator.

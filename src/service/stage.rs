@@ -87,7 +87,7 @@ impl Services {
             let mut decided = decision::decide(facts.clone(), &actor, input.verdict, why.clone(), ids);
             if decided == Ok(None) {
                 // Nobody but who may give the last approval has the sources read.
-                let again = self.plan_again(&rows.request, Some(rows.stage.id), facts.directory_version).await?;
+                let again = self.plan_again(&rows.request, rows.stage.id, facts.directory_version).await?;
                 facts.again = Some(again);
                 decided = decision::decide(facts, &actor, input.verdict, why.clone(), ids);
             }
