@@ -88,6 +88,29 @@ impl Reevaluation {
 }
 
 word! {
+    /// What a reading that could not be had makes of a request at its submission.
+    WhenUndetermined {
+        /// It counts as one that asks for a stage.
+        RequireStage = "REQUIRE_STAGE",
+        /// The request waits for the source; at the end of the control's time it gets the stage.
+        Hold = "HOLD",
+    }
+}
+
+impl Default for WhenUndetermined {
+    fn default() -> WhenUndetermined {
+        WhenUndetermined::RequireStage
+    }
+}
+
+impl WhenUndetermined {
+    /// Is it this word, which stored facts leave out?
+    pub fn is_default(&self) -> bool {
+        *self == WhenUndetermined::default()
+    }
+}
+
+word! {
     /// The level of one reading, in its source's own words.
     RiskLevel {
         /// No risk.

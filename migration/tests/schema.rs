@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use entity::{
     ActorKind, AuditResult, CommitId, DirectoryRole, EventId, Json, Reevaluation, RiskLevel, RiskSource, Row, Seconds,
-    SubjectSet, Timestamp,
+    SubjectSet, Timestamp, WhenUndetermined,
 };
 use migration::{Migrator, Status, migrate, status};
 use sea_orm_migration::prelude::*;
@@ -194,6 +194,8 @@ async fn controls_and_head_are_there_from_the_start(url: &str) {
         modified_at: None,
         version: 1,
         reevaluation: Reevaluation::BeforeDelivery,
+        when_undetermined: WhenUndetermined::RequireStage,
+        hold_timeout: Seconds::hours(1),
     };
     let controls =
         entity::control::Entity::find().order_by_asc(entity::control::Column::Source).all(&db).await.unwrap();

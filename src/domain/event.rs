@@ -49,6 +49,8 @@ macro_rules! kinds {
 kinds! {
     /// Somebody asked for access.
     RequestSubmitted = "REQUEST_SUBMITTED", "User requests access package assignment", ENTITLEMENT, Success;
+    /// A request that waited for a risk source goes its way.
+    RequestResumed = "REQUEST_RESUMED", "Resume access package assignment request", ENTITLEMENT, Success;
     /// A risk source was read for a request (no change of state).
     RiskEvaluated = "RISK_EVALUATED", "Evaluate risk for access package assignment request", ENTITLEMENT, Success;
     /// A stage was added to a request that is under way, because of a reading made since its submission.

@@ -74,6 +74,7 @@ impl Course {
 pub struct Again {
     /// What is added to its way.
     pub route: Route,
+    passage: Passage,
     since: i64,
     directory_version: i64,
     controls: Vec<(RiskSource, i64)>,
@@ -98,12 +99,14 @@ impl Again {
         evaluation_ids: Vec<EvaluationId>,
     ) -> Again {
         let moment = if approving.is_some() { Moment::Delivery } else { Moment::Waiting };
-        let route = route::plan_again(facts, course.passage(approving), moment);
+        let passage = course.passage(approving);
+        let route = route::plan_again(facts, passage, moment);
         let evaluations = route.evaluations.iter().zip(evaluation_ids);
         let evaluations = evaluations.map(|(read, new)| course.known(read).map_or((new, true), |known| (known, false)));
         Again {
             evaluations: evaluations.collect(),
             route,
+            passage,
             since,
             directory_version: facts.directory_version,
             controls: facts.controls.iter().map(|control| (control.source, control.version)).collect(),
@@ -113,11 +116,17 @@ impl Again {
         }
     }
 
-    /// The id of the worst reading of a source, the requestor's before the target's.
-    fn worst(&self, source: RiskSource) -> Option<EvaluationId> {
+    /// The id of the reading of a source that an undecided stage of it shows: the worst of those that ask for one, else the worst of
+    /// all; the requestor's before the target's.
+    fn shown(&self, source: RiskSource) -> Option<EvaluationId> {
+        let cover = { self.passage }.of(source).cover;
         let of_source =
             self.route.evaluations.iter().zip(&self.evaluations).filter(|(e, _)| e.reading.source == source);
-        of_source.min_by_key(|(e, _)| std::cmp::Reverse(risk::rank(e.reading.level))).map(|(_, (id, _))| *id)
+        let rank = |read: &Evaluation| {
+            let level = read.reading.level;
+            std::cmp::Reverse((read.is_stage_required && !cover.covers(level), risk::rank(level)))
+        };
+        of_source.min_by_key(|(read, _)| rank(read)).map(|(_, (id, _))| *id)
     }
 
     /// When the oldest of its readings was made; nothing where no source was read.
@@ -159,7 +168,7 @@ pub fn review(request: request::Model, course: &Course, again: &Again) -> Option
     let mut undecided: Vec<stage::Model> = course.undecided().cloned().collect();
     for stage in &mut undecided {
         let Some(source) = risk_source(stage.kind) else { continue };
-        let newest = again.worst(source);
+        let newest = again.shown(source);
         if newest.is_some() && newest != stage.latest_evaluation_id.or(stage.evaluation_id) {
             stage.latest_evaluation_id = newest;
         }

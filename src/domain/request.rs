@@ -3,8 +3,8 @@
 
 use entity::{
     ApproverTier, AssignmentId, AssignmentState, Coverage, EvaluationId, Outcome, RequestId, RequestState, RequestType,
-    StageId, StageKind, StageStatus, SubjectSet, Timestamp, UserId, assignment, evaluation, idempotency, request,
-    stage, stage_approver,
+    Seconds, StageId, StageKind, StageStatus, SubjectSet, Timestamp, UserId, assignment, evaluation, idempotency,
+    request, stage, stage_approver,
 };
 
 use super::coverage::stage_event;
@@ -16,6 +16,10 @@ use super::route::{Cleared, Evaluation, Facts, PlannedStage, Route};
 
 /// Room between the order keys of two stages, for stages inserted later.
 pub(super) const ORDER_STEP: i64 = 1_000_000;
+
+/// Shortest and longest time after which a request that waits for a source is tried again.
+const RETRY_MIN: Seconds = Seconds(15);
+const RETRY_MAX: Seconds = Seconds::minutes(5);
 
 /// Ids for what a submission makes.
 #[derive(Debug, Clone)]
@@ -75,7 +79,10 @@ pub fn submit(facts: &Facts, route: &Route, submission: Submission, ids: Submiss
     let mut request = request::Model {
         id: ids.request,
         request_type: facts.request_type,
-        state: if route.stages.is_empty() { RequestState::Submitted } else { RequestState::PendingApproval },
+        state: match route.hold {
+            None if !route.stages.is_empty() => RequestState::PendingApproval,
+            _ => RequestState::Submitted,
+        },
         outcome: None,
         package_id: facts.package,
         policy_id: facts.policy.id,
@@ -90,6 +97,7 @@ pub fn submit(facts: &Facts, route: &Route, submission: Submission, ids: Submiss
         assignment_duration: facts.policy.assignment_duration,
         facts: submission.facts_json,
         version: 1,
+        retry_at: None,
     };
     if let Some(IdempotencyKey { owner, key, input_hash }) = submission.key {
         plan.guard(Guard::Key(owner, key.clone(), submission.key_seen));
@@ -112,15 +120,82 @@ pub fn submit(facts: &Facts, route: &Route, submission: Submission, ids: Submiss
             .with_some("Justification", request.justification.clone())
             .with("IsOnBehalf", request.request_type == RequestType::OnBehalfAdd),
     );
-    for (ordinal, (evaluation, id)) in (0..).zip(route.evaluations.iter().zip(&ids.evaluations)) {
-        let event = evaluated(evaluation, *id, ordinal, &request, &mut plan);
+    request = match route.hold {
+        Some(left) => {
+            record(route, 0, &ids, &request, &mut plan);
+            wait(request, facts, left)
+        }
+        None => lay_out(request, route, 0, &ids, &mut plan),
+    };
+    plan.rows.requests.push(request);
+    plan
+}
+
+/// Tries again to route a request that waits for a source; the facts are those of now, `readings` is how many it has stored.
+pub fn retry(
+    mut request: request::Model,
+    facts: &Facts,
+    route: &Route,
+    submission: Submission,
+    readings: i64,
+    ids: SubmissionIds,
+) -> Plan {
+    let mut plan = Plan { urgency: Urgency::Background, ..Plan::default() };
+    plan.guard(Guard::Directory(facts.directory_version));
+    for control in &facts.controls {
+        plan.guard(Guard::Control(control.source, control.version));
+    }
+    living::guard_readings(route, submission.since, &mut plan);
+    request = match route.hold {
+        Some(left) => wait(request, facts, left),
+        None => {
+            request.retry_at = None;
+            request.facts = submission.facts_json;
+            request.has_risk_stage = route.stages.iter().any(|stage| stage.kind != StageKind::Policy);
+            request.state =
+                if route.stages.is_empty() { RequestState::Submitted } else { RequestState::PendingApproval };
+            plan.events.push(
+                request_event(EventKind::RequestResumed, EventActor::System, &request)
+                    .with("State", request.state.as_str()),
+            );
+            lay_out(request, route, readings, &ids, &mut plan)
+        }
+    };
+    plan.change_request(request);
+    plan
+}
+
+/// The request waits, and is tried again after a while that grows with its waiting; at the end of its time in any case.
+fn wait(mut request: request::Model, facts: &Facts, left: Seconds) -> request::Model {
+    let pause = Seconds(facts.waited.0 / 4).clamp(RETRY_MIN, RETRY_MAX);
+    request.state = RequestState::Submitted;
+    request.has_risk_stage = false;
+    request.retry_at = Some(Timestamp::after_commit(pause.min(left)));
+    request
+}
+
+/// Stores the readings of a route, from the ordinal `first` on.
+fn record(route: &Route, first: i64, ids: &SubmissionIds, request: &request::Model, plan: &mut Plan) {
+    for (ordinal, (evaluation, id)) in (first..).zip(route.evaluations.iter().zip(&ids.evaluations)) {
+        let event = evaluated(evaluation, *id, ordinal, request, plan);
         plan.events.push(event);
     }
+}
+
+/// Lays out the way of a request; delivers at once where nothing is to be approved.
+fn lay_out(
+    mut request: request::Model,
+    route: &Route,
+    readings: i64,
+    ids: &SubmissionIds,
+    plan: &mut Plan,
+) -> request::Model {
+    record(route, readings, ids, &request, plan);
     for (ordinal, (planned, id)) in (1..).zip(route.stages.iter().zip(&ids.stages)) {
         let evaluation_id = planned.evaluation.map(|index| ids.evaluations[index]);
-        let mut stage = laid(planned, *id, ordinal * ORDER_STEP, evaluation_id, &request, &mut plan);
+        let mut stage = laid(planned, *id, ordinal * ORDER_STEP, evaluation_id, &request, plan);
         if ordinal == 1 {
-            open_planned(&mut stage, planned, route, &request, &mut plan);
+            open_planned(&mut stage, planned, route, &request, plan);
         }
         plan.rows.stages.push(stage);
     }
@@ -130,10 +205,9 @@ pub fn submit(facts: &Facts, route: &Route, submission: Submission, ids: Submiss
             request_event(EventKind::RequestAutoApproved, EventActor::System, &request)
                 .with("Reason", route.absences.iter().map(|absence| absence.reason.clone()).collect::<Vec<_>>()),
         );
-        request = deliver(request, ids.assignment, cleared, &mut plan);
+        request = deliver(request, ids.assignment, cleared, plan);
     }
-    plan.rows.requests.push(request);
-    plan
+    request
 }
 
 /// Stores a reading; returns its event.
@@ -347,6 +421,7 @@ pub fn end(
     request.outcome = Some(outcome);
     request.completed_at = Some(Timestamp::COMMIT);
     request.holds_slot = false;
+    request.retry_at = None;
     plan.events.push(event);
     plan.change_request(request);
 }

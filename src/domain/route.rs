@@ -3,7 +3,7 @@
 
 use entity::{
     ApproverTier, Coverage, PackageId, PolicyId, PolicyStage, Reevaluation, RequestType, RiskLevel, RiskSource,
-    Seconds, StageKind, SubjectSet, Timestamp, UserId,
+    Seconds, StageKind, SubjectSet, Timestamp, UserId, WhenUndetermined,
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,16 @@ pub struct ControlFacts {
     /// When it reads its source.
     #[serde(default, skip_serializing_if = "Reevaluation::is_default")]
     pub reevaluation: Reevaluation,
+    /// What a reading that could not be had makes of a request.
+    #[serde(default, skip_serializing_if = "WhenUndetermined::is_default")]
+    pub when_undetermined: WhenUndetermined,
+    /// How long a request waits for the source at most.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub hold_timeout: Seconds,
+}
+
+fn is_nothing(span: &Seconds) -> bool {
+    *span == Seconds::default()
 }
 
 impl ControlFacts {
@@ -160,6 +170,9 @@ pub struct Facts {
     pub readings: Vec<Reading>,
     /// Who could decide each possible stage.
     pub approvers: Vec<Resolved>,
+    /// How long the request has waited for a source; nothing at its submission.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub waited: Seconds,
 }
 
 /// A reading, judged.
@@ -231,18 +244,21 @@ pub struct Route {
     pub evaluations: Vec<Evaluation>,
     /// How many stages were there already, and are undecided.
     pub undecided: usize,
+    /// For so long yet the request waits for a source rather than go this way: only readings that could not be had ask for its stage.
+    pub hold: Option<Seconds>,
 }
 
 impl Route {
     /// Is there nothing left to approve?
     pub fn cleared(&self) -> Option<Cleared> {
-        (self.stages.is_empty() && self.undecided == 0).then_some(Cleared(()))
+        (self.stages.is_empty() && self.undecided == 0 && self.hold.is_none()).then_some(Cleared(()))
     }
 }
 
 /// Plans the way.
 pub fn plan(facts: &Facts) -> Route {
     let mut route = risk(facts, Passage::default(), |_, _| true);
+    route.hold = facts.controls.iter().filter_map(|control| hold(facts, control, &route.evaluations)).min();
     if facts.policy.stages.is_empty() {
         route.absences.push(Absence {
             kind: StageKind::Policy,
@@ -264,6 +280,15 @@ pub fn plan(facts: &Facts) -> Route {
         });
     }
     route
+}
+
+/// How long a control lets the request wait yet for its source, where nothing but what could not be read asks for its stage.
+fn hold(facts: &Facts, control: &ControlFacts, evaluations: &[Evaluation]) -> Option<Seconds> {
+    let mut required =
+        evaluations.iter().filter(|e| e.reading.source == control.source && e.is_stage_required).peekable();
+    let is_unknown = required.peek().is_some() && required.all(|e| e.reading.level == RiskLevel::Undetermined);
+    let left = Seconds(control.hold_timeout.0 - facts.waited.0);
+    (is_unknown && control.when_undetermined == WhenUndetermined::Hold && left > Seconds(0)).then_some(left)
 }
 
 /// When a request is planned again.
@@ -293,8 +318,13 @@ pub fn plan_again(facts: &Facts, passage: Passage, moment: Moment) -> Route {
 }
 
 fn risk(facts: &Facts, mut passage: Passage, reads: impl Fn(&ControlFacts, &Passed) -> bool) -> Route {
-    let mut route =
-        Route { stages: Vec::new(), absences: Vec::new(), evaluations: Vec::new(), undecided: passage.undecided };
+    let mut route = Route {
+        stages: Vec::new(),
+        absences: Vec::new(),
+        evaluations: Vec::new(),
+        undecided: passage.undecided,
+        hold: None,
+    };
     for source in [RiskSource::IdProtection, RiskSource::InsiderRisk] {
         match facts.controls.iter().find(|control| control.source == source) {
             Some(control) if reads(control, passage.of(source)) => {

@@ -8,7 +8,7 @@ use super::loader;
 use super::scalar::{DateTime, Duration};
 use super::subject::{self, SubjectSet, SubjectSetInput};
 use super::user::User;
-use super::word::{InsiderRiskLevel, RiskReevaluation, UserRiskLevel};
+use super::word::{InsiderRiskLevel, RiskReevaluation, UserRiskLevel, WhenUndetermined};
 use crate::domain::control::{Update, id};
 use crate::domain::risk;
 
@@ -109,6 +109,16 @@ macro_rules! control_object {
             async fn reevaluation(&self) -> RiskReevaluation {
                 self.0.reevaluation.into()
             }
+
+            /// What a reading that cannot be had makes of a request.
+            async fn when_undetermined(&self) -> WhenUndetermined {
+                self.0.when_undetermined.into()
+            }
+
+            /// How long a request waits for the source at most.
+            async fn hold_timeout(&self) -> Duration {
+                Duration(self.0.hold_timeout)
+            }
         }
     };
 }
@@ -156,6 +166,10 @@ macro_rules! update_input {
             decision_timeout: MaybeUndefined<Duration>,
             /// When it shall read its source for a request.
             reevaluation: MaybeUndefined<RiskReevaluation>,
+            /// What a reading that cannot be had shall make of a request.
+            when_undetermined: MaybeUndefined<WhenUndetermined>,
+            /// How long a request shall wait for the source at most: PT1M to P1D.
+            hold_timeout: MaybeUndefined<Duration>,
         }
 
         impl $name {
@@ -172,6 +186,8 @@ macro_rules! update_input {
                     fallback_approvers: given(self.fallback_approvers, subject::taken),
                     decision_timeout: given(self.decision_timeout, |Duration(span)| span),
                     reevaluation: given(self.reevaluation, entity::Reevaluation::from),
+                    when_undetermined: given(self.when_undetermined, entity::WhenUndetermined::from),
+                    hold_timeout: given(self.hold_timeout, |Duration(span)| span),
                 }
             }
         }

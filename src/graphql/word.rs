@@ -47,6 +47,13 @@ mirrored! {
         /// That too; and a rise that becomes known does so at once in every open request of the person.
         Continuous,
     }
+    /// What a reading that cannot be had makes of a request at its submission.
+    WhenUndetermined of "entity::WhenUndetermined" {
+        /// It counts as one of the selected levels.
+        RequireStage,
+        /// The request waits in SUBMITTED and is read again by itself; after `holdTimeout` it gets its stage.
+        Hold,
+    }
     /// Where ID Protection stands with a person.
     UserRiskState of "entity::RiskState" {
         /// Nothing known.

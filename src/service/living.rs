@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 
-use entity::{EvaluationId, RequestId, RiskSource, StageId, UserId, head, request};
+use entity::{EvaluationId, RequestId, RiskSource, Seconds, StageId, UserId, head, request};
 use futures_util::future::join_all;
 
-use super::request::{control_facts, possible_sets};
+use super::request::{control_facts, possible_sets, submission_ids};
 use super::{ATTEMPTS, Fault, Services};
 use crate::domain::living::{self, Again, Course};
 use crate::domain::plan::{Plan, Urgency};
-use crate::domain::route::{ControlFacts, Facts, Moment, Reading};
+use crate::domain::request::{self as moves, Submission};
+use crate::domain::route::{self, ControlFacts, Facts, Moment, Reading};
 
 /// Requests that are looked at together: one group of commits at most.
 const PAGE: usize = 30;
@@ -46,6 +47,27 @@ impl Services {
             .collect();
         let readings = self.read_sources(&asking, &parties(request)).await;
         self.plan_by(request, &course, Some(approving), &head, controls, readings).await
+    }
+
+    /// Tries again to route a request that waits for a source.
+    pub(super) async fn retry(&self, request: request::Model) -> Result<Plan, Fault> {
+        let head = self.store.head().await?;
+        let course = self.store.courses(&[request.id]).await?.pop().map(|(_, course)| course).unwrap_or_default();
+        let stored = stored_facts(&request)?;
+        let controls = self.control_facts().await?;
+        let asking: Vec<_> = controls.iter().filter(|control| control.asks()).map(|control| control.source).collect();
+        let readings = self.read_sources(&asking, &parties(&request)).await;
+        let sets = possible_sets(&controls, &stored.policy.stages, request.target_id);
+        let approvers = self.store.resolve(&sets, request.requestor_id, request.target_id).await?;
+        let waited = Seconds((self.clock.now().0 - request.created_at.0).max(0) / 1_000_000);
+        let facts =
+            Facts { directory_version: head.directory_version, controls, readings, approvers, waited, ..stored };
+        let route = route::plan(&facts);
+        let facts_json = serde_json::to_string(&facts).map_err(|error| Fault::Internal(error.to_string()))?;
+        let submission =
+            Submission { justification: None, key: None, key_seen: None, facts_json, since: head.position };
+        let ids = submission_ids(request.id, &route);
+        Ok(moves::retry(request, &facts, &route, submission, course.evaluations.len() as i64, ids))
     }
 
     /// Acts on what the log tells of people's risk, until nothing is left to act on; returns how many requests were changed. Everybody's
@@ -149,8 +171,7 @@ impl Services {
         controls: Vec<ControlFacts>,
         readings: Vec<Reading>,
     ) -> Result<Again, Fault> {
-        let stored: Facts = serde_json::from_str(&request.facts)
-            .map_err(|error| Fault::Internal(format!("the facts of {} cannot be read: {error}", request.id)))?;
+        let stored = stored_facts(request)?;
         let stage_ids: Vec<_> = RiskSource::ALL.iter().map(|_| StageId::new()).collect();
         let evaluation_ids: Vec<_> = (0..2 * RiskSource::ALL.len()).map(|_| EvaluationId::new()).collect();
         let mut facts =
@@ -176,6 +197,11 @@ impl Services {
         let readings = sources.iter().map(|source| self.sources.read(*source, people, &self.clock));
         join_all(readings).await.into_iter().flatten().collect()
     }
+}
+
+fn stored_facts(request: &request::Model) -> Result<Facts, Fault> {
+    serde_json::from_str(&request.facts)
+        .map_err(|error| Fault::Internal(format!("the facts of {} cannot be read: {error}", request.id)))
 }
 
 /// Whose risk counts in a request: the requestor's, and the target's where that is somebody else.

@@ -2,7 +2,7 @@
 
 use entity::{
     ApproverTier, AssignmentId, EvaluationId, PackageId, PolicyId, RequestId, RequestState, RequestType, StageId,
-    StageKind, SubjectSet, UserId, control,
+    StageKind, SubjectSet, UserId, WhenUndetermined, control,
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -86,12 +86,7 @@ impl Services {
                 }
             };
             let facts_json = serde_json::to_string(&facts).map_err(|error| Fault::Internal(error.to_string()))?;
-            let ids = SubmissionIds {
-                request: RequestId::new(),
-                stages: route.stages.iter().map(|_| StageId::new()).collect(),
-                evaluations: route.evaluations.iter().map(|_| EvaluationId::new()).collect(),
-                assignment: AssignmentId::new(),
-            };
+            let ids = submission_ids(RequestId::new(), &route);
             let submission = Submission {
                 justification: input.justification.clone(),
                 key: key.clone(),
@@ -218,6 +213,7 @@ impl Services {
             controls,
             readings,
             approvers,
+            waited: entity::Seconds::default(),
         };
         let route = route::plan(&facts);
         Ok(Planned { facts, route, since })
@@ -250,6 +246,16 @@ impl Services {
     }
 }
 
+/// Ids for what comes of a route.
+pub(super) fn submission_ids(request: RequestId, route: &Route) -> SubmissionIds {
+    SubmissionIds {
+        request,
+        stages: route.stages.iter().map(|_| StageId::new()).collect(),
+        evaluations: route.evaluations.iter().map(|_| EvaluationId::new()).collect(),
+        assignment: AssignmentId::new(),
+    }
+}
+
 fn taken(state: RequestState) -> Refusal {
     if state == RequestState::Delivered {
         Refusal::at(Code::AlreadyAssigned, "accessPackageId", "This access is there already.")
@@ -269,6 +275,12 @@ pub(super) fn control_facts(row: control::Model) -> ControlFacts {
         fallback_approvers: row.fallback_approvers.0,
         decision_timeout: row.decision_timeout,
         reevaluation: row.reevaluation,
+        when_undetermined: row.when_undetermined,
+        // Only where it counts: facts are stored with every request.
+        hold_timeout: match row.when_undetermined {
+            WhenUndetermined::Hold => row.hold_timeout,
+            WhenUndetermined::RequireStage => entity::Seconds::default(),
+        },
     }
 }
 

@@ -246,6 +246,14 @@ impl Store {
         self.rows(params.statement(text)).await
     }
 
+    /// Requests that wait for a risk source and are to be tried again, those first that should have been first.
+    pub async fn requests_to_retry(&self, now: Timestamp) -> Read<Vec<request::Model>> {
+        let mut params = Params::new(self.db);
+        let now = params.add(now);
+        let text = format!("SELECT * FROM request WHERE retry_at <= {now} ORDER BY retry_at LIMIT 30");
+        self.rows(params.statement(text)).await
+    }
+
     /// Assignments whose end has come, the earliest first, with their requests.
     pub async fn ended_assignments(&self, now: Timestamp) -> Read<Vec<assignment::Model>> {
         let mut params = Params::new(self.db);

@@ -2,7 +2,7 @@
 
 use entity::{
     ApproverTier, Coverage, DirectoryRole, PackageId, PolicyId, PolicyStage, Reevaluation, RequestType, RiskLevel,
-    RiskSource, Seconds, StageKind, SubjectSet, Timestamp, UserId,
+    RiskSource, Seconds, StageKind, SubjectSet, Timestamp, UserId, WhenUndetermined,
 };
 use proptest::prelude::*;
 use riskgate::domain::permission::stage_kind;
@@ -27,6 +27,8 @@ fn control(source: RiskSource) -> impl Strategy<Value = ControlFacts> {
             fallback_approvers: vec![SubjectSet::Role(DirectoryRole::GlobalAdministrator)],
             decision_timeout: Seconds::days(14),
             reevaluation: Reevaluation::BeforeDelivery,
+            when_undetermined: WhenUndetermined::RequireStage,
+            hold_timeout: Seconds::default(),
         },
     )
 }
@@ -77,6 +79,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             controls: vec![controls.0, controls.1],
             readings,
             approvers: vec![resolved],
+            waited: Seconds::default(),
         },
     )
 }
