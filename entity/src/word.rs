@@ -64,19 +64,15 @@ word! {
 
 word! {
     /// When a control reads its source for a request.
+    #[derive(Default)]
     Reevaluation {
         /// Once, at submission.
         AtSubmission = "AT_SUBMISSION",
         /// Again before access is delivered.
+        #[default]
         BeforeDelivery = "BEFORE_DELIVERY",
         /// That too; and a rise that becomes known is acted on at once in every open request.
         Continuous = "CONTINUOUS",
-    }
-}
-
-impl Default for Reevaluation {
-    fn default() -> Reevaluation {
-        Reevaluation::BeforeDelivery
     }
 }
 
@@ -89,17 +85,13 @@ impl Reevaluation {
 
 word! {
     /// What a reading that could not be had makes of a request at its submission.
+    #[derive(Default)]
     WhenUndetermined {
         /// It counts as one that asks for a stage.
+        #[default]
         RequireStage = "REQUIRE_STAGE",
         /// The request waits for the source; at the end of the control's time it gets the stage.
         Hold = "HOLD",
-    }
-}
-
-impl Default for WhenUndetermined {
-    fn default() -> WhenUndetermined {
-        WhenUndetermined::RequireStage
     }
 }
 

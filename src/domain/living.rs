@@ -37,13 +37,13 @@ impl Course {
             if matches!(stage.status, StageStatus::Waiting | StageStatus::Pending) && Some(stage.id) != approving {
                 passage.undecided += 1;
                 if let Some(source) = source {
-                    passage.of(source).is_undecided = true;
+                    passage.of_mut(source).is_undecided = true;
                 }
             } else if let Some(source) = source {
                 // Who approves has both before them: the reading that put the stage there, and the newest.
                 for id in [stage.evaluation_id, stage.latest_evaluation_id].into_iter().flatten() {
                     if let Some(seen) = self.evaluations.iter().find(|evaluation| evaluation.id == id) {
-                        passage.of(source).cover.add(seen.level);
+                        passage.of_mut(source).cover.add(seen.level);
                     }
                 }
             }
@@ -119,7 +119,7 @@ impl Again {
     /// The id of the reading of a source that an undecided stage of it shows: the worst of those that ask for one, else the worst of
     /// all; the requestor's before the target's.
     fn shown(&self, source: RiskSource) -> Option<EvaluationId> {
-        let cover = { self.passage }.of(source).cover;
+        let cover = self.passage.of(source).cover;
         let of_source =
             self.route.evaluations.iter().zip(&self.evaluations).filter(|(e, _)| e.reading.source == source);
         let rank = |read: &Evaluation| {

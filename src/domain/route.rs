@@ -78,8 +78,16 @@ pub struct Passage {
 }
 
 impl Passage {
-    /// The stages of a source.
-    pub fn of(&mut self, source: RiskSource) -> &mut Passed {
+    /// What the stages of a source have come to.
+    pub fn of(&self, source: RiskSource) -> &Passed {
+        match source {
+            RiskSource::IdProtection => &self.id_protection,
+            RiskSource::InsiderRisk => &self.insider_risk,
+        }
+    }
+
+    /// The same, to be filled in.
+    pub fn of_mut(&mut self, source: RiskSource) -> &mut Passed {
         match source {
             RiskSource::IdProtection => &mut self.id_protection,
             RiskSource::InsiderRisk => &mut self.insider_risk,
@@ -317,7 +325,7 @@ pub fn plan_again(facts: &Facts, passage: Passage, moment: Moment) -> Route {
     risk(facts, passage, |control, passed| moment.asks(control, passed))
 }
 
-fn risk(facts: &Facts, mut passage: Passage, reads: impl Fn(&ControlFacts, &Passed) -> bool) -> Route {
+fn risk(facts: &Facts, passage: Passage, reads: impl Fn(&ControlFacts, &Passed) -> bool) -> Route {
     let mut route = Route {
         stages: Vec::new(),
         absences: Vec::new(),

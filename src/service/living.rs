@@ -39,7 +39,7 @@ impl Services {
         let found = self.store.courses(&[request.id]).await?.pop();
         let (_, course) = found.ok_or_else(|| Fault::Internal(format!("{} is not there", request.id)))?;
         let controls = self.control_facts().await?;
-        let mut passage = course.passage(Some(approving));
+        let passage = course.passage(Some(approving));
         let asking: Vec<_> = controls
             .iter()
             .filter(|control| control.asks() && Moment::Delivery.asks(control, passage.of(control.source)))

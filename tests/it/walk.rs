@@ -231,7 +231,7 @@ impl Life {
         assert!(self.course.stages.windows(2).all(|pair| pair[0].order_key < pair[1].order_key), "one order");
         for control in &self.facts.controls {
             let stages: Vec<_> = self.course.stages.iter().filter(|s| s.kind == stage_kind(control.source)).collect();
-            assert!(stages.len() <= levels(control.source).len() - 1, "at most one stage for each level that asks");
+            assert!(stages.len() < levels(control.source).len(), "at most one stage for each level but NONE");
             let is_undecided = stages.iter().any(|s| s.status != StageStatus::Approved);
             if is_open && is_reviewed && control.reevaluation == Reevaluation::Continuous {
                 assert!(is_undecided || self.unapproved(control).is_empty(), "what became known is asked for at once");
