@@ -306,18 +306,23 @@ impl World<'_> {
     async fn user_risk(&self, by: &str, whose: &str, level: RiskLevel, detail: &str) -> Result<(), String> {
         let (by, whose) = (self.actor(by).await?, self.id(whose)?);
         self.services.report_user_risk(&by, whose, level, Some(detail.to_owned())).await.map_err(said)?;
-        Ok(())
+        self.follow_risk().await
     }
 
     async fn act(&self, by: &str, whose: &str, action: RiskAction) -> Result<(), String> {
         let (by, whose) = (self.actor(by).await?, self.id(whose)?);
         self.services.act_on_user_risk(&by, vec![whose], action).await.map_err(said)?;
-        Ok(())
+        self.follow_risk().await
     }
 
     async fn insider_risk(&self, whose: &str, level: RiskLevel) -> Result<(), String> {
         let (cora, whose) = (self.actor("cora").await?, self.id(whose)?);
         self.services.report_insider_risk(&cora, whose, level, None, None, None).await.map_err(said)?;
-        Ok(())
+        self.follow_risk().await
+    }
+
+    /// What a running server does at once.
+    async fn follow_risk(&self) -> Result<(), String> {
+        self.services.follow_risk().await.map(|_| ()).map_err(said)
     }
 }

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{Json, RiskLevel, RiskSource, Seconds, SubjectSet, Timestamp, UserId};
+use crate::{Json, Reevaluation, RiskLevel, RiskSource, Seconds, SubjectSet, Timestamp, UserId, WhenUndetermined};
 
 /// The control of one risk source.
 #[sea_orm::model]
@@ -31,11 +31,17 @@ pub struct Model {
     pub modified_at: Option<Timestamp>,
     /// Grows by one with every change.
     pub version: i64,
+    /// When it reads its source.
+    pub reevaluation: Reevaluation,
+    /// What a reading that could not be had makes of a request.
+    pub when_undetermined: WhenUndetermined,
+    /// How long a request waits for the source at most.
+    pub hold_timeout: Seconds,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
 
 crate::row!("control", key ["source"], versioned true,
     columns [source, is_enabled, is_approval_required, risk_levels, approvers, fallback_approvers, decision_timeout,
-        modified_by, modified_at, version],
+        modified_by, modified_at, version, reevaluation, when_undetermined, hold_timeout],
     stamp [], stamp_some [modified_at]);

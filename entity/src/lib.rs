@@ -26,6 +26,7 @@ pub mod membership;
 pub mod package;
 pub mod policy;
 pub mod policy_requestor;
+pub mod progress;
 pub mod request;
 pub mod role;
 pub mod stage;

@@ -45,11 +45,13 @@ pub struct Model {
     pub version: i64,
     /// The application that asked: its issuer and its client id.
     pub application: Option<String>,
+    /// When its risk is read again, while it waits for a source before it is routed.
+    pub retry_at: Option<Timestamp>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
 
 crate::row!("request", key ["id"], versioned true,
     columns [id, request_type, state, outcome, package_id, policy_id, requestor_id, target_id, justification, created_at,
-        completed_at, holds_slot, has_risk_stage, assignment_duration, facts, version, application],
-    stamp [created_at], stamp_some [completed_at]);
+        completed_at, holds_slot, has_risk_stage, assignment_duration, facts, version, application, retry_at],
+    stamp [created_at], stamp_some [completed_at, retry_at]);

@@ -45,11 +45,16 @@ pub struct Model {
     pub evaluation_id: Option<EvaluationId>,
     /// Grows by one with every change.
     pub version: i64,
+    /// The newest reading of a risk stage's source while it waited for a decision; nothing while that is the first.
+    pub latest_evaluation_id: Option<EvaluationId>,
+    /// When it was inserted; nothing for a stage of the route planned at submission.
+    pub inserted_at: Option<Timestamp>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
 
 crate::row!("stage", key ["id"], versioned true,
     columns [id, request_id, kind, order_key, status, decision_timeout, escalate_after, is_justification_required, coverage,
-        pending_since, due_at, escalate_at, escalated_at, completed_at, completed_directory_version, evaluation_id, version],
-    stamp [], stamp_some [pending_since, due_at, escalate_at, escalated_at, completed_at]);
+        pending_since, due_at, escalate_at, escalated_at, completed_at, completed_directory_version, evaluation_id, version,
+        latest_evaluation_id, inserted_at],
+    stamp [], stamp_some [pending_since, due_at, escalate_at, escalated_at, completed_at, inserted_at]);

@@ -60,7 +60,9 @@ impl Timestamp {
 }
 
 /// A span of time in whole seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, DeriveValueType)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, DeriveValueType,
+)]
 #[serde(transparent)]
 pub struct Seconds(pub i64);
 
@@ -68,6 +70,11 @@ impl Seconds {
     /// So many days of 24 hours.
     pub const fn days(days: i64) -> Seconds {
         Seconds(days * 86_400)
+    }
+
+    /// So many minutes.
+    pub const fn minutes(minutes: i64) -> Seconds {
+        Seconds(minutes * 60)
     }
 
     /// So many hours.

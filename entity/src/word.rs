@@ -63,6 +63,46 @@ word! {
 }
 
 word! {
+    /// When a control reads its source for a request.
+    #[derive(Default)]
+    Reevaluation {
+        /// Once, at submission.
+        AtSubmission = "AT_SUBMISSION",
+        /// Again before access is delivered.
+        #[default]
+        BeforeDelivery = "BEFORE_DELIVERY",
+        /// That too; and a rise that becomes known is acted on at once in every open request.
+        Continuous = "CONTINUOUS",
+    }
+}
+
+impl Reevaluation {
+    /// Is it this word, which stored facts leave out?
+    pub fn is_default(&self) -> bool {
+        *self == Reevaluation::default()
+    }
+}
+
+word! {
+    /// What a reading that could not be had makes of a request at its submission.
+    #[derive(Default)]
+    WhenUndetermined {
+        /// It counts as one that asks for a stage.
+        #[default]
+        RequireStage = "REQUIRE_STAGE",
+        /// The request waits for the source; at the end of the control's time it gets the stage.
+        Hold = "HOLD",
+    }
+}
+
+impl WhenUndetermined {
+    /// Is it this word, which stored facts leave out?
+    pub fn is_default(&self) -> bool {
+        *self == WhenUndetermined::default()
+    }
+}
+
+word! {
     /// The level of one reading, in its source's own words.
     RiskLevel {
         /// No risk.

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use entity::{
-    ActorKind, AuditResult, CommitId, DirectoryRole, EventId, Json, RiskLevel, RiskSource, Row, Seconds, SubjectSet,
-    Timestamp,
+    ActorKind, AuditResult, CommitId, DirectoryRole, EventId, Json, Reevaluation, RiskLevel, RiskSource, Row, Seconds,
+    SubjectSet, Timestamp, WhenUndetermined,
 };
 use migration::{Migrator, Status, migrate, status};
 use sea_orm_migration::prelude::*;
@@ -160,6 +160,7 @@ async fn columns_are_those_of_the_entities(url: &str) {
         package,
         policy,
         policy_requestor,
+        progress,
         request,
         role,
         stage,
@@ -192,6 +193,9 @@ async fn controls_and_head_are_there_from_the_start(url: &str) {
         modified_by: None,
         modified_at: None,
         version: 1,
+        reevaluation: Reevaluation::BeforeDelivery,
+        when_undetermined: WhenUndetermined::RequireStage,
+        hold_timeout: Seconds::hours(1),
     };
     let controls =
         entity::control::Entity::find().order_by_asc(entity::control::Column::Source).all(&db).await.unwrap();

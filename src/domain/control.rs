@@ -1,6 +1,9 @@
 //! Changing a control configuration.
 
-use entity::{ControlId, RiskLevel, RiskSource, Seconds, SubjectSet, Timestamp, UserId, control, control_version};
+use entity::{
+    ControlId, Reevaluation, RiskLevel, RiskSource, Seconds, SubjectSet, Timestamp, UserId, WhenUndetermined, control,
+    control_version,
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -14,6 +17,11 @@ use super::route::source_name;
 pub const TIMEOUT_MIN: Seconds = Seconds::hours(1);
 /// Longest time that a risk stage may wait ("a maximum of 14 days").
 pub const TIMEOUT_MAX: Seconds = Seconds::days(14);
+
+/// Shortest time that a request may wait for a source.
+pub const HOLD_MIN: Seconds = Seconds::minutes(1);
+/// Longest time that a request may wait for a source.
+pub const HOLD_MAX: Seconds = Seconds::days(1);
 
 /// The fixed id under which a control is known outside.
 pub const fn id(source: RiskSource) -> ControlId {
@@ -47,6 +55,12 @@ pub struct Update {
     pub fallback_approvers: Option<Option<Vec<SubjectSet>>>,
     /// How long its stages wait.
     pub decision_timeout: Option<Option<Seconds>>,
+    /// When it reads its source.
+    pub reevaluation: Option<Option<Reevaluation>>,
+    /// What a reading that could not be had makes of a request.
+    pub when_undetermined: Option<Option<WhenUndetermined>>,
+    /// How long a request waits for the source at most.
+    pub hold_timeout: Option<Option<Seconds>>,
 }
 
 /// What an update comes to.
@@ -113,6 +127,18 @@ pub fn update(current: &control::Model, update: Update, by: UserId) -> Result<Up
             return Err(Refusal::at(Code::Invalid, "decisionTimeout", "From one hour (PT1H) to 14 days (P14D)."));
         }
         next.decision_timeout = timeout;
+    }
+    if let Some(value) = given("reevaluation", update.reevaluation)? {
+        next.reevaluation = value;
+    }
+    if let Some(value) = given("whenUndetermined", update.when_undetermined)? {
+        next.when_undetermined = value;
+    }
+    if let Some(timeout) = given("holdTimeout", update.hold_timeout)? {
+        if !(HOLD_MIN..=HOLD_MAX).contains(&timeout) {
+            return Err(Refusal::at(Code::Invalid, "holdTimeout", "From one minute (PT1M) to one day (P1D)."));
+        }
+        next.hold_timeout = timeout;
     }
     let warnings = warnings(source, &next.risk_levels.0);
     if next == *current {
@@ -186,21 +212,27 @@ fn settings(control: &control::Model) -> serde_json::Value {
         "approvers": control.approvers.0,
         "decisionTimeout": control.decision_timeout,
         "fallbackApprovers": control.fallback_approvers.0,
+        "holdTimeout": control.hold_timeout,
         "isApprovalRequired": control.is_approval_required,
         "isEnabled": control.is_enabled,
+        "reevaluation": control.reevaluation,
         "riskLevels": control.risk_levels.0,
+        "whenUndetermined": control.when_undetermined,
     })
 }
 
 /// Each setting that differs: its name, what stood before, what stands after.
 fn changes(before: &control::Model, after: &control::Model) -> Vec<(&'static str, String, String)> {
-    const NAMES: [(&str, &str); 6] = [
+    const NAMES: [(&str, &str); 9] = [
         ("approvers", "Approvers"),
         ("decisionTimeout", "DecisionTimeout"),
         ("fallbackApprovers", "FallbackApprovers"),
+        ("holdTimeout", "HoldTimeout"),
         ("isApprovalRequired", "IsApprovalRequired"),
         ("isEnabled", "IsEnabled"),
+        ("reevaluation", "Reevaluation"),
         ("riskLevels", "RiskLevels"),
+        ("whenUndetermined", "WhenUndetermined"),
     ];
     let (before, after) = (settings(before), settings(after));
     NAMES
@@ -227,6 +259,9 @@ mod tests {
             modified_by: None,
             modified_at: None,
             version: 1,
+            reevaluation: Reevaluation::BeforeDelivery,
+            when_undetermined: WhenUndetermined::RequireStage,
+            hold_timeout: Seconds::hours(1),
         }
     }
 
@@ -263,6 +298,9 @@ mod tests {
             (Update { approvers: Some(Some(vec![])), ..Update::default() }, "approvers"),
             (Update { decision_timeout: Some(Some(Seconds::days(15))), ..Update::default() }, "decisionTimeout"),
             (Update { decision_timeout: Some(Some(Seconds(3_599))), ..Update::default() }, "decisionTimeout"),
+            (Update { hold_timeout: Some(Some(Seconds(59))), ..Update::default() }, "holdTimeout"),
+            (Update { hold_timeout: Some(Some(Seconds(86_401))), ..Update::default() }, "holdTimeout"),
+            (Update { when_undetermined: Some(None), ..Update::default() }, "whenUndetermined"),
         ] {
             let refusal = update(&untouched(), bad, by()).unwrap_err();
             assert_eq!((refusal.code, refusal.field), (Code::Invalid, vec![field.to_owned()]));

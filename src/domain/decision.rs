@@ -7,10 +7,11 @@ use entity::{
 
 use super::coverage::stage_event;
 use super::event::{EventKind, NewEvent};
+use super::living::Again;
 use super::permission::{Actor, right_to_decide};
 use super::plan::{Guard, Plan};
 use super::refusal::{Code, Refusal};
-use super::request::{advance, end, request_event};
+use super::request::{Next, advance, end, request_event};
 use super::text;
 
 /// The entry of a stage's sets in force that names somebody.
@@ -39,6 +40,8 @@ pub struct Facts {
     pub later: Vec<stage::Model>,
     /// Who could decide the first of those, were its turn now.
     pub next_coverage: Option<Coverage>,
+    /// The plan made again, without which no last approval is given.
+    pub again: Option<Again>,
     /// By which entry the person belongs to the stage's approvers; requestor and target never do.
     pub standing: Option<Standing>,
 }
@@ -54,14 +57,16 @@ pub struct DecisionIds {
 
 /// Decides, or says why not: the first of NOT_AN_APPROVER, ROLE_REQUIRED, STAGE_NOT_PENDING, INVALID, JUSTIFICATION_REQUIRED.
 /// (NOT_FOUND, for who does not see the stage, comes before and is the gatherer's.)
+///
+/// `None` where nothing stands against the last approval but that the request was not planned again yet.
 pub fn decide(
     facts: Facts,
     actor: &Actor,
     verdict: Verdict,
     justification: Option<String>,
     ids: DecisionIds,
-) -> Result<Plan, Refusal> {
-    let Facts { directory_version, now, request, mut stage, later, next_coverage, standing } = facts;
+) -> Result<Option<Plan>, Refusal> {
+    let Facts { directory_version, now, request, mut stage, later, next_coverage, again, standing } = facts;
     let decider = actor.user_id().filter(|user| *user != request.requestor_id && *user != request.target_id);
     let Some((user_id, standing)) = decider.zip(standing) else {
         return Err(Refusal::at(Code::NotAnApprover, "stageId", "You are not an approver of this stage."));
@@ -82,6 +87,12 @@ pub fn decide(
     if stage.is_justification_required && text::is_blank(justification.as_deref()) {
         return Err(Refusal::at(Code::JustificationRequired, "justification", "This stage needs a justification."));
     }
+    let next = match (later.first(), again) {
+        (Some(next), _) => Some(Next::Stage(Box::new(next.clone()), next_coverage.unwrap_or(Coverage::Nobody))),
+        (None, Some(again)) => Some(Next::Delivery(Box::new(again))),
+        (None, None) if verdict == Verdict::Approve => return Ok(None),
+        (None, None) => None,
+    };
 
     let mut plan = Plan::default();
     plan.guard(Guard::Directory(directory_version));
@@ -124,12 +135,10 @@ pub fn decide(
     });
     let stage_kind = stage.kind;
     plan.change_stage(stage);
-    match verdict {
-        Verdict::Approve => {
-            let next = later.into_iter().next().map(|next| (next, next_coverage.unwrap_or(Coverage::Nobody)));
-            advance(request, next, by, ids.assignment, &mut plan);
-        }
-        Verdict::Deny => {
+    match (verdict, next) {
+        (Verdict::Approve, Some(next)) => advance(request, next, by, ids.assignment, &mut plan),
+        (Verdict::Approve, None) => return Ok(None),
+        (Verdict::Deny, _) => {
             let outcome = match stage_kind {
                 StageKind::Policy => Outcome::DeniedByApprover,
                 StageKind::IdProtectionRisk | StageKind::InsiderRisk => Outcome::DeniedByRiskApprover,
@@ -138,7 +147,7 @@ pub fn decide(
             end(request, later, RequestState::Denied, outcome, directory_version, event, &mut plan);
         }
     }
-    Ok(plan)
+    Ok(Some(plan))
 }
 
 fn not_pending(stage: &stage::Model) -> Refusal {

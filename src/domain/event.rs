@@ -49,8 +49,14 @@ macro_rules! kinds {
 kinds! {
     /// Somebody asked for access.
     RequestSubmitted = "REQUEST_SUBMITTED", "User requests access package assignment", ENTITLEMENT, Success;
+    /// A request that waited for a risk source goes its way.
+    RequestResumed = "REQUEST_RESUMED", "Resume access package assignment request", ENTITLEMENT, Success;
     /// A risk source was read for a request (no change of state).
     RiskEvaluated = "RISK_EVALUATED", "Evaluate risk for access package assignment request", ENTITLEMENT, Success;
+    /// A stage was added to a request that is under way, because of a reading made since its submission.
+    StageInserted = "STAGE_INSERTED", "Insert request approval", USER_MANAGEMENT, Success;
+    /// A stage whose turn had come waits again behind an inserted one.
+    StagePostponed = "STAGE_POSTPONED", "Postpone request approval", USER_MANAGEMENT, Success;
     /// A stage's turn came.
     StagePending = "STAGE_PENDING", "Create request approval", USER_MANAGEMENT, Success;
     /// A stage's alternates joined.
@@ -210,6 +216,14 @@ impl NewEvent {
             package_id: None,
             is_risk: false,
             details: BTreeMap::new(),
+        }
+    }
+
+    /// Whose risk it tells of; nothing for what happens within a request.
+    pub fn risk_of(&self) -> Option<UserId> {
+        match self.details.get("UserId") {
+            Some(Detail::Text(id)) if self.is_risk && self.request_id.is_none() => id.parse().ok(),
+            _ => None,
         }
     }
 

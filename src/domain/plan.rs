@@ -4,7 +4,8 @@
 use entity::{
     AssignmentId, DirectoryRole, PackageId, PolicyId, RequestId, RiskSource, StageId, SubjectKind, Timestamp, UserId,
     assignment, catalog, control, control_version, decision, evaluation, group, group_member, idempotency,
-    insider_risk, membership, package, policy, policy_requestor, request, role, stage, stage_approver, user, user_risk,
+    insider_risk, membership, package, policy, policy_requestor, progress, request, role, stage, stage_approver, user,
+    user_risk,
 };
 use uuid::Uuid;
 
@@ -31,6 +32,8 @@ pub enum Guard {
     SlotFree(UserId, PackageId),
     /// The person's idempotency key stands for this request, or for none.
     Key(UserId, String, Option<RequestId>),
+    /// The log tells nothing of this person's risk after the position.
+    NoNews(UserId, i64),
     /// The moment has not come.
     Before(Timestamp),
     /// The moment has come.
@@ -80,6 +83,8 @@ pub struct Rows {
     pub insider_risks: Vec<insider_risk::Model>,
     /// Idempotency keys.
     pub idempotency: Vec<idempotency::Model>,
+    /// How far work along the log has come.
+    pub progress: Vec<progress::Model>,
 }
 
 impl Rows {
@@ -100,6 +105,7 @@ impl Rows {
             + self.user_risks.len()
             + self.insider_risks.len()
             + self.idempotency.len()
+            + self.progress.len()
     }
 
     /// None at all?
@@ -124,6 +130,7 @@ impl Rows {
         self.user_risks.append(&mut other.user_risks);
         self.insider_risks.append(&mut other.insider_risks);
         self.idempotency.append(&mut other.idempotency);
+        self.progress.append(&mut other.progress);
     }
 }
 

@@ -3,18 +3,23 @@
 
 use entity::{
     ApproverTier, AssignmentId, AssignmentState, Coverage, EvaluationId, Outcome, RequestId, RequestState, RequestType,
-    StageId, StageKind, StageStatus, SubjectSet, Timestamp, UserId, assignment, evaluation, idempotency, request,
-    stage, stage_approver,
+    Seconds, StageId, StageKind, StageStatus, SubjectSet, Timestamp, UserId, assignment, evaluation, idempotency,
+    request, stage, stage_approver,
 };
 
 use super::coverage::stage_event;
 use super::event::{EventActor, EventKind, NewEvent};
+use super::living::{self, Again};
 use super::permission::risk_source;
 use super::plan::{Guard, Plan, Urgency};
-use super::route::{Facts, PlannedStage, Route};
+use super::route::{Cleared, Evaluation, Facts, PlannedStage, Route};
 
 /// Room between the order keys of two stages, for stages inserted later.
-const ORDER_STEP: i64 = 1_000_000;
+pub(super) const ORDER_STEP: i64 = 1_000_000;
+
+/// Shortest and longest time after which a request that waits for a source is tried again.
+const RETRY_MIN: Seconds = Seconds(15);
+const RETRY_MAX: Seconds = Seconds::minutes(5);
 
 /// Ids for what a submission makes.
 #[derive(Debug, Clone)]
@@ -51,6 +56,8 @@ pub struct Submission {
     pub key_seen: Option<RequestId>,
     /// The facts as stored.
     pub facts_json: String,
+    /// The position of the log at which its readings began.
+    pub since: i64,
 }
 
 /// Submits: the request, its stages, its evaluations; delivered at once where nothing is to be approved.
@@ -63,6 +70,7 @@ pub fn submit(facts: &Facts, route: &Route, submission: Submission, ids: Submiss
         plan.guard(Guard::Control(control.source, control.version));
     }
     plan.guard(Guard::SlotFree(facts.target, facts.package));
+    living::guard_readings(route, submission.since, &mut plan);
     let actor = match &facts.application {
         Some(application) => EventActor::Application(application.clone()),
         None => EventActor::Person(facts.requestor),
@@ -71,7 +79,10 @@ pub fn submit(facts: &Facts, route: &Route, submission: Submission, ids: Submiss
     let mut request = request::Model {
         id: ids.request,
         request_type: facts.request_type,
-        state: if route.stages.is_empty() { RequestState::Submitted } else { RequestState::PendingApproval },
+        state: match route.hold {
+            None if !route.stages.is_empty() => RequestState::PendingApproval,
+            _ => RequestState::Submitted,
+        },
         outcome: None,
         package_id: facts.package,
         policy_id: facts.policy.id,
@@ -86,6 +97,7 @@ pub fn submit(facts: &Facts, route: &Route, submission: Submission, ids: Submiss
         assignment_duration: facts.policy.assignment_duration,
         facts: submission.facts_json,
         version: 1,
+        retry_at: None,
     };
     if let Some(IdempotencyKey { owner, key, input_hash }) = submission.key {
         plan.guard(Guard::Key(owner, key.clone(), submission.key_seen));
@@ -108,74 +120,177 @@ pub fn submit(facts: &Facts, route: &Route, submission: Submission, ids: Submiss
             .with_some("Justification", request.justification.clone())
             .with("IsOnBehalf", request.request_type == RequestType::OnBehalfAdd),
     );
-    for (ordinal, evaluation) in route.evaluations.iter().enumerate() {
-        let id = ids.evaluations[ordinal];
-        let mut event = request_event(EventKind::RiskEvaluated, EventActor::System, &request)
-            .with("EvaluationId", id.to_string())
-            .with("RiskSource", evaluation.reading.source.as_str())
-            .with("RiskLevel", evaluation.reading.level.as_str())
-            .with("SubjectId", evaluation.reading.subject.to_string())
-            .with("ReadAt", evaluation.reading.read_at)
-            .with("ConfigurationVersion", evaluation.configuration_version)
-            .with("IsStageRequired", evaluation.is_stage_required)
-            .with("Reason", evaluation.reason.clone());
-        event.is_risk = true;
-        plan.events.push(event);
-        plan.rows.evaluations.push(evaluation::Model {
-            id,
-            request_id: request.id,
-            ordinal: ordinal as i64,
-            source: evaluation.reading.source,
-            subject_id: evaluation.reading.subject,
-            level: evaluation.reading.level,
-            evaluated_at: evaluation.reading.read_at,
-            configuration_version: evaluation.configuration_version,
-            is_stage_required: evaluation.is_stage_required,
-            reason: evaluation.reason.clone(),
-        });
+    request = match route.hold {
+        Some(left) => {
+            record(route, 0, &ids, &request, &mut plan);
+            wait(request, facts, left)
+        }
+        None => lay_out(request, route, 0, &ids, &mut plan),
+    };
+    plan.rows.requests.push(request);
+    plan
+}
+
+/// Tries again to route a request that waits for a source; the facts are those of now, `readings` is how many it has stored.
+pub fn retry(
+    mut request: request::Model,
+    facts: &Facts,
+    route: &Route,
+    submission: Submission,
+    readings: i64,
+    ids: SubmissionIds,
+) -> Plan {
+    let mut plan = Plan { urgency: Urgency::Background, ..Plan::default() };
+    plan.guard(Guard::Directory(facts.directory_version));
+    for control in &facts.controls {
+        plan.guard(Guard::Control(control.source, control.version));
     }
-    for (ordinal, planned) in route.stages.iter().enumerate() {
-        let id = ids.stages[ordinal];
-        let mut stage = stage::Model {
-            id,
-            request_id: request.id,
-            kind: planned.kind,
-            order_key: (ordinal as i64 + 1) * ORDER_STEP,
-            status: StageStatus::Waiting,
-            decision_timeout: planned.decision_timeout,
-            escalate_after: planned.escalate_after,
-            is_justification_required: planned.is_justification_required,
-            coverage: None,
-            pending_since: None,
-            due_at: None,
-            escalate_at: None,
-            escalated_at: None,
-            completed_at: None,
-            completed_directory_version: None,
-            evaluation_id: planned.evaluation.map(|index| ids.evaluations[index]),
-            version: 1,
-        };
-        name_approvers(&mut plan, id, planned, request.target_id);
-        if ordinal == 0 {
-            let event = open(&mut stage, &request, planned.coverage, &mut plan);
-            let risk = planned.evaluation.map(|index| &route.evaluations[index].reading);
-            plan.events.extend(event.into_iter().map(|event| match risk {
-                Some(reading) => event.with("RiskLevel", reading.level.as_str()),
-                None => event,
-            }));
+    living::guard_readings(route, submission.since, &mut plan);
+    request = match route.hold {
+        Some(left) => wait(request, facts, left),
+        None => {
+            request.retry_at = None;
+            request.facts = submission.facts_json;
+            request.has_risk_stage = route.stages.iter().any(|stage| stage.kind != StageKind::Policy);
+            request.state =
+                if route.stages.is_empty() { RequestState::Submitted } else { RequestState::PendingApproval };
+            plan.events.push(
+                request_event(EventKind::RequestResumed, EventActor::System, &request)
+                    .with("State", request.state.as_str()),
+            );
+            lay_out(request, route, readings, &ids, &mut plan)
+        }
+    };
+    plan.change_request(request);
+    plan
+}
+
+/// The request waits, and is tried again after a while that grows with its waiting; at the end of its time in any case.
+fn wait(mut request: request::Model, facts: &Facts, left: Seconds) -> request::Model {
+    let pause = Seconds(facts.waited.0 / 4).clamp(RETRY_MIN, RETRY_MAX);
+    request.state = RequestState::Submitted;
+    request.has_risk_stage = false;
+    request.retry_at = Some(Timestamp::after_commit(pause.min(left)));
+    request
+}
+
+/// Stores the readings of a route, from the ordinal `first` on.
+fn record(route: &Route, first: i64, ids: &SubmissionIds, request: &request::Model, plan: &mut Plan) {
+    for (ordinal, (evaluation, id)) in (first..).zip(route.evaluations.iter().zip(&ids.evaluations)) {
+        let event = evaluated(evaluation, *id, ordinal, request, plan);
+        plan.events.push(event);
+    }
+}
+
+/// Lays out the way of a request; delivers at once where nothing is to be approved.
+fn lay_out(
+    mut request: request::Model,
+    route: &Route,
+    readings: i64,
+    ids: &SubmissionIds,
+    plan: &mut Plan,
+) -> request::Model {
+    record(route, readings, ids, &request, plan);
+    for (ordinal, (planned, id)) in (1..).zip(route.stages.iter().zip(&ids.stages)) {
+        let evaluation_id = planned.evaluation.map(|index| ids.evaluations[index]);
+        let mut stage = laid(planned, *id, ordinal * ORDER_STEP, evaluation_id, &request, plan);
+        if ordinal == 1 {
+            open_planned(&mut stage, planned, route, &request, plan);
         }
         plan.rows.stages.push(stage);
     }
-    if route.stages.is_empty() {
+    if let Some(cleared) = route.cleared() {
         request.state = RequestState::Delivering;
         plan.events.push(
             request_event(EventKind::RequestAutoApproved, EventActor::System, &request)
                 .with("Reason", route.absences.iter().map(|absence| absence.reason.clone()).collect::<Vec<_>>()),
         );
-        request = deliver(request, ids.assignment, &mut plan);
+        request = deliver(request, ids.assignment, cleared, plan);
     }
-    plan.rows.requests.push(request);
-    plan
+    request
+}
+
+/// Stores a reading; returns its event.
+pub(super) fn evaluated(
+    evaluation: &Evaluation,
+    id: EvaluationId,
+    ordinal: i64,
+    request: &request::Model,
+    plan: &mut Plan,
+) -> NewEvent {
+    let Evaluation { reading, configuration_version, is_stage_required, reason } = evaluation;
+    plan.rows.evaluations.push(evaluation::Model {
+        id,
+        request_id: request.id,
+        ordinal,
+        source: reading.source,
+        subject_id: reading.subject,
+        level: reading.level,
+        evaluated_at: reading.read_at,
+        configuration_version: *configuration_version,
+        is_stage_required: *is_stage_required,
+        reason: reason.clone(),
+    });
+    let mut event = request_event(EventKind::RiskEvaluated, EventActor::System, request)
+        .with("EvaluationId", id.to_string())
+        .with("RiskSource", reading.source.as_str())
+        .with("RiskLevel", reading.level.as_str())
+        .with("SubjectId", reading.subject.to_string())
+        .with("ReadAt", reading.read_at)
+        .with("ConfigurationVersion", *configuration_version)
+        .with("IsStageRequired", *is_stage_required)
+        .with("Reason", reason.clone());
+    event.is_risk = true;
+    event
+}
+
+/// A planned stage as a row that waits, with whom it names.
+pub(super) fn laid(
+    planned: &PlannedStage,
+    id: StageId,
+    order_key: i64,
+    evaluation_id: Option<EvaluationId>,
+    request: &request::Model,
+    plan: &mut Plan,
+) -> stage::Model {
+    name_approvers(plan, id, planned, request.target_id);
+    stage::Model {
+        id,
+        request_id: request.id,
+        kind: planned.kind,
+        order_key,
+        status: StageStatus::Waiting,
+        decision_timeout: planned.decision_timeout,
+        escalate_after: planned.escalate_after,
+        is_justification_required: planned.is_justification_required,
+        coverage: None,
+        pending_since: None,
+        due_at: None,
+        escalate_at: None,
+        escalated_at: None,
+        completed_at: None,
+        completed_directory_version: None,
+        evaluation_id,
+        version: 1,
+        latest_evaluation_id: None,
+        inserted_at: None,
+    }
+}
+
+/// The turn of a stage comes that was planned just now: its event tells the level that put it there.
+pub(super) fn open_planned(
+    stage: &mut stage::Model,
+    planned: &PlannedStage,
+    route: &Route,
+    request: &request::Model,
+    plan: &mut Plan,
+) {
+    let events = open(stage, request, planned.coverage, plan);
+    let level = planned.evaluation.map(|index| route.evaluations[index].reading.level);
+    plan.events.extend(events.into_iter().map(|event| match level {
+        Some(level) => event.with("RiskLevel", level.as_str()),
+        None => event,
+    }));
 }
 
 fn name_approvers(plan: &mut Plan, stage: StageId, planned: &PlannedStage, target: UserId) {
@@ -194,7 +309,12 @@ fn name_approvers(plan: &mut Plan, stage: StageId, planned: &PlannedStage, targe
 }
 
 /// A stage's turn comes: its clock starts. Returns the events of it: one, and an alert where nobody could decide.
-fn open(stage: &mut stage::Model, request: &request::Model, coverage: Coverage, plan: &mut Plan) -> Vec<NewEvent> {
+pub(super) fn open(
+    stage: &mut stage::Model,
+    request: &request::Model,
+    coverage: Coverage,
+    plan: &mut Plan,
+) -> Vec<NewEvent> {
     stage.status = StageStatus::Pending;
     stage.coverage = Some(coverage);
     stage.pending_since = Some(Timestamp::COMMIT);
@@ -214,8 +334,9 @@ fn open(stage: &mut stage::Model, request: &request::Model, coverage: Coverage, 
     events
 }
 
-/// **The one function that makes an assignment.** The request is delivered in the commit that approved it.
-fn deliver(mut request: request::Model, id: AssignmentId, plan: &mut Plan) -> request::Model {
+/// **The one function that makes an assignment.** The request is delivered in the commit that approved it. It takes the word of the
+/// planner, and of nobody else, that nothing is left to approve.
+fn deliver(mut request: request::Model, id: AssignmentId, _: Cleared, plan: &mut Plan) -> request::Model {
     let ends_at = request.assignment_duration.map(Timestamp::after_commit);
     request.state = RequestState::Delivered;
     request.outcome = Some(Outcome::Delivered);
@@ -241,29 +362,40 @@ fn deliver(mut request: request::Model, id: AssignmentId, plan: &mut Plan) -> re
     request
 }
 
-/// A stage was approved (it is changed already): the next one's turn comes, or the access is delivered.
-///
-/// `next` is the first undecided stage after it, with who could decide that one.
-pub fn advance(
-    request: request::Model,
-    next: Option<(stage::Model, Coverage)>,
-    actor: EventActor,
-    assignment: AssignmentId,
-    plan: &mut Plan,
-) {
+/// What follows an approval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// The first undecided stage after it, with who could decide that one.
+    Stage(Box<stage::Model>, Coverage),
+    /// Nothing is undecided: the plan made again says whether access is delivered.
+    Delivery(Box<Again>),
+}
+
+/// A stage was approved (it is changed already): the next one's turn comes, or the access is delivered, or what was read just now
+/// adds a stage.
+pub fn advance(request: request::Model, next: Next, actor: EventActor, assignment: AssignmentId, plan: &mut Plan) {
     match next {
-        Some((mut stage, coverage)) => {
+        Next::Stage(mut stage, coverage) => {
             let events = open(&mut stage, &request, coverage, plan);
             plan.events.extend(events);
             plan.guard(Guard::Request(request.id, request.version));
-            plan.change_stage(stage);
+            plan.change_stage(*stage);
         }
-        None => {
-            let mut request = request;
-            request.state = RequestState::Delivering;
-            plan.events.push(request_event(EventKind::RequestApproved, actor, &request));
-            let request = deliver(request, assignment, plan);
-            plan.change_request(request);
+        Next::Delivery(again) => {
+            again.record(&request, plan);
+            match again.route.cleared() {
+                Some(cleared) => {
+                    let mut request = request;
+                    request.state = RequestState::Delivering;
+                    plan.events.push(
+                        request_event(EventKind::RequestApproved, actor, &request)
+                            .with_some("RiskReadAt", again.read_at()),
+                    );
+                    let request = deliver(request, assignment, cleared, plan);
+                    plan.change_request(request);
+                }
+                None => living::insert(request, None, &again, plan),
+            }
         }
     }
 }
@@ -289,6 +421,7 @@ pub fn end(
     request.outcome = Some(outcome);
     request.completed_at = Some(Timestamp::COMMIT);
     request.holds_slot = false;
+    request.retry_at = None;
     plan.events.push(event);
     plan.change_request(request);
 }

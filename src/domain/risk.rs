@@ -22,6 +22,32 @@ pub const fn rank(level: RiskLevel) -> u8 {
     }
 }
 
+/// The readings of one source that approvals have covered: up to the highest level that they saw. A reading that could not be had is
+/// covered by an approval that was given without one, and such an approval covers no level: who gave it has seen none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cover {
+    rank: u8,
+    is_undetermined: bool,
+}
+
+impl Cover {
+    /// The same, and what an approval saw.
+    pub fn add(&mut self, level: RiskLevel) {
+        match level {
+            RiskLevel::Undetermined => self.is_undetermined = true,
+            level => self.rank = self.rank.max(rank(level)),
+        }
+    }
+
+    /// Has an approval covered this reading?
+    pub fn covers(&self, level: RiskLevel) -> bool {
+        match level {
+            RiskLevel::Undetermined => self.is_undetermined,
+            level => rank(level) <= self.rank,
+        }
+    }
+}
+
 /// The level by which a person in this state is judged: only risk that is there now counts, and a confirmed compromise is the
 /// highest.
 pub const fn id_protection_level(level: RiskLevel, state: RiskState) -> RiskLevel {
@@ -68,6 +94,19 @@ mod tests {
         assert_eq!(minimum(RiskSource::IdProtection, &[Low, Medium]), None);
         assert_eq!(minimum(RiskSource::IdProtection, &[Medium, High]), Some(Medium));
         assert_eq!(from_minimum(RiskSource::IdProtection, Medium), [Medium, High]);
+    }
+
+    #[test]
+    fn an_approval_covers_what_it_saw_and_below_and_one_without_a_level_covers_none() {
+        use RiskLevel::{High, Low, Medium, None, Undetermined};
+        let mut cover = Cover::default();
+        assert!(cover.covers(None) && !cover.covers(Low) && !cover.covers(Undetermined));
+        cover.add(Medium);
+        cover.add(Low);
+        assert!(cover.covers(Low) && cover.covers(Medium) && !cover.covers(High) && !cover.covers(Undetermined));
+        let mut blind = Cover::default();
+        blind.add(Undetermined);
+        assert!(blind.covers(Undetermined) && !blind.covers(Low));
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //! disagree. The facts are stored with the request; from them the same route can be made again, bit for bit.
 
 use entity::{
-    ApproverTier, Coverage, PackageId, PolicyId, PolicyStage, RequestType, RiskLevel, RiskSource, Seconds, StageKind,
-    SubjectSet, Timestamp, UserId,
+    ApproverTier, Coverage, PackageId, PolicyId, PolicyStage, Reevaluation, RequestType, RiskLevel, RiskSource,
+    Seconds, StageKind, SubjectSet, Timestamp, UserId, WhenUndetermined,
 };
 use serde::{Deserialize, Serialize};
 
 use super::coverage::{self, Able};
 use super::permission::{ApplicationId, stage_kind};
+use super::risk::Cover;
 
 /// A control as it stood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,19 @@ pub struct ControlFacts {
     pub fallback_approvers: Vec<SubjectSet>,
     /// How long its stage waits.
     pub decision_timeout: Seconds,
+    /// When it reads its source.
+    #[serde(default, skip_serializing_if = "Reevaluation::is_default")]
+    pub reevaluation: Reevaluation,
+    /// What a reading that could not be had makes of a request.
+    #[serde(default, skip_serializing_if = "WhenUndetermined::is_default")]
+    pub when_undetermined: WhenUndetermined,
+    /// How long a request waits for the source at most.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub hold_timeout: Seconds,
+}
+
+fn is_nothing(span: &Seconds) -> bool {
+    *span == Seconds::default()
 }
 
 impl ControlFacts {
@@ -36,7 +50,54 @@ impl ControlFacts {
     pub fn asks(&self) -> bool {
         self.is_enabled && self.is_approval_required
     }
+
+    /// Does it ask for it once more while a request is under way?
+    pub fn asks_again(&self) -> bool {
+        self.asks() && self.reevaluation != Reevaluation::AtSubmission
+    }
 }
+
+/// What the stages of one source have come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// What their approvals have covered.
+    pub cover: Cover,
+    /// Is one of them undecided?
+    pub is_undecided: bool,
+}
+
+/// How far a request has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Passage {
+    /// ID Protection's stages.
+    pub id_protection: Passed,
+    /// Those of insider risk.
+    pub insider_risk: Passed,
+    /// How many stages of any kind are undecided.
+    pub undecided: usize,
+}
+
+impl Passage {
+    /// What the stages of a source have come to.
+    pub fn of(&self, source: RiskSource) -> &Passed {
+        match source {
+            RiskSource::IdProtection => &self.id_protection,
+            RiskSource::InsiderRisk => &self.insider_risk,
+        }
+    }
+
+    /// The same, to be filled in.
+    pub fn of_mut(&mut self, source: RiskSource) -> &mut Passed {
+        match source {
+            RiskSource::IdProtection => &mut self.id_protection,
+            RiskSource::InsiderRisk => &mut self.insider_risk,
+        }
+    }
+}
+
+/// Proof that a plan has found nothing left to approve. Only [`Route::cleared`] gives it, and access is made only where it is spent.
+#[derive(Debug)]
+pub struct Cleared(());
 
 /// One reading of one source for one person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +178,9 @@ pub struct Facts {
     pub readings: Vec<Reading>,
     /// Who could decide each possible stage.
     pub approvers: Vec<Resolved>,
+    /// How long the request has waited for a source; nothing at its submission.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub waited: Seconds,
 }
 
 /// A reading, judged.
@@ -186,18 +250,23 @@ pub struct Route {
     pub absences: Vec<Absence>,
     /// Every reading, judged.
     pub evaluations: Vec<Evaluation>,
+    /// How many stages were there already, and are undecided.
+    pub undecided: usize,
+    /// For so long yet the request waits for a source rather than go this way: only readings that could not be had ask for its stage.
+    pub hold: Option<Seconds>,
+}
+
+impl Route {
+    /// Is there nothing left to approve?
+    pub fn cleared(&self) -> Option<Cleared> {
+        (self.stages.is_empty() && self.undecided == 0 && self.hold.is_none()).then_some(Cleared(()))
+    }
 }
 
 /// Plans the way.
 pub fn plan(facts: &Facts) -> Route {
-    let mut route = Route { stages: Vec::new(), absences: Vec::new(), evaluations: Vec::new() };
-    for source in [RiskSource::IdProtection, RiskSource::InsiderRisk] {
-        match facts.controls.iter().find(|control| control.source == source) {
-            Some(control) => risk_stage(facts, control, &mut route),
-            // Facts without a control are nobody's: the gatherer always has both. Were one missing, what it gates is unknown.
-            None => route.stages.push(unknown_control(source)),
-        }
-    }
+    let mut route = risk(facts, Passage::default(), |_, _| true);
+    route.hold = facts.controls.iter().filter_map(|control| hold(facts, control, &route.evaluations)).min();
     if facts.policy.stages.is_empty() {
         route.absences.push(Absence {
             kind: StageKind::Policy,
@@ -221,7 +290,66 @@ pub fn plan(facts: &Facts) -> Route {
     route
 }
 
-fn risk_stage(facts: &Facts, control: &ControlFacts, route: &mut Route) {
+/// How long a control lets the request wait yet for its source, where nothing but what could not be read asks for its stage.
+fn hold(facts: &Facts, control: &ControlFacts, evaluations: &[Evaluation]) -> Option<Seconds> {
+    let mut required =
+        evaluations.iter().filter(|e| e.reading.source == control.source && e.is_stage_required).peekable();
+    let is_unknown = required.peek().is_some() && required.all(|e| e.reading.level == RiskLevel::Undetermined);
+    let left = Seconds(control.hold_timeout.0 - facts.waited.0);
+    (is_unknown && control.when_undetermined == WhenUndetermined::Hold && left > Seconds(0)).then_some(left)
+}
+
+/// When a request is planned again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Before its access is delivered.
+    Delivery,
+    /// While it waits for an approval.
+    Waiting,
+}
+
+impl Moment {
+    /// Does a control read its source at this moment, its stages having come to this?
+    pub fn asks(self, control: &ControlFacts, passed: &Passed) -> bool {
+        match (control.reevaluation, self) {
+            (Reevaluation::AtSubmission, _) => false,
+            (Reevaluation::BeforeDelivery, Moment::Delivery) | (Reevaluation::Continuous, _) => true,
+            // A stage that is undecided shows the newest reading.
+            (Reevaluation::BeforeDelivery, Moment::Waiting) => passed.is_undecided,
+        }
+    }
+}
+
+/// Plans the way of a request that has come so far: the stages that the readings of now add to it.
+pub fn plan_again(facts: &Facts, passage: Passage, moment: Moment) -> Route {
+    risk(facts, passage, |control, passed| moment.asks(control, passed))
+}
+
+fn risk(facts: &Facts, passage: Passage, reads: impl Fn(&ControlFacts, &Passed) -> bool) -> Route {
+    let mut route = Route {
+        stages: Vec::new(),
+        absences: Vec::new(),
+        evaluations: Vec::new(),
+        undecided: passage.undecided,
+        hold: None,
+    };
+    for source in [RiskSource::IdProtection, RiskSource::InsiderRisk] {
+        match facts.controls.iter().find(|control| control.source == source) {
+            Some(control) if reads(control, passage.of(source)) => {
+                risk_stage(facts, control, *passage.of(source), &mut route)
+            }
+            Some(_) => route.absences.push(Absence {
+                kind: stage_kind(source),
+                reason: format!("The {} control does not read its source now.", source_name(source)),
+            }),
+            // Facts without a control are nobody's: the gatherer always has both. Were one missing, what it gates is unknown.
+            None => route.stages.push(unknown_control(source)),
+        }
+    }
+    route
+}
+
+fn risk_stage(facts: &Facts, control: &ControlFacts, passed: Passed, route: &mut Route) {
     let kind = stage_kind(control.source);
     let name = source_name(control.source);
     if !control.is_enabled {
@@ -252,11 +380,16 @@ fn risk_stage(facts: &Facts, control: &ControlFacts, route: &mut Route) {
             });
         route.evaluations.push(judge(control, reading));
     }
-    let worst = (first..route.evaluations.len())
-        .filter(|index| route.evaluations[*index].is_stage_required)
+    let required = (first..route.evaluations.len()).filter(|index| route.evaluations[*index].is_stage_required);
+    let worst = required
+        .clone()
+        .filter(|index| !passed.cover.covers(route.evaluations[*index].reading.level))
         // The first of equals: the requestor's own reading stands before the target's.
         .min_by_key(|index| std::cmp::Reverse(super::risk::rank(route.evaluations[*index].reading.level)));
     match worst {
+        Some(_) if passed.is_undecided => {
+            route.absences.push(Absence { kind, reason: format!("A stage of {name} is undecided and shows this.") });
+        }
         Some(index) => route.stages.push(PlannedStage {
             kind,
             approvers: control.approvers.clone(),
@@ -269,6 +402,9 @@ fn risk_stage(facts: &Facts, control: &ControlFacts, route: &mut Route) {
             evaluation: Some(index),
             reason: route.evaluations[index].reason.clone(),
         }),
+        None if required.count() > 0 => {
+            route.absences.push(Absence { kind, reason: format!("An approval has covered the {name} levels read.") });
+        }
         None => route.absences.push(Absence {
             kind,
             reason: format!("No {name} level read is one of the selected ones ({}).", words(&control.risk_levels)),

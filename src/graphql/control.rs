@@ -8,7 +8,7 @@ use super::loader;
 use super::scalar::{DateTime, Duration};
 use super::subject::{self, SubjectSet, SubjectSetInput};
 use super::user::User;
-use super::word::{InsiderRiskLevel, UserRiskLevel};
+use super::word::{InsiderRiskLevel, RiskReevaluation, UserRiskLevel, WhenUndetermined};
 use crate::domain::control::{Update, id};
 use crate::domain::risk;
 
@@ -104,6 +104,21 @@ macro_rules! control_object {
             async fn decision_timeout(&self) -> Duration {
                 Duration(self.0.decision_timeout)
             }
+
+            /// When it reads its source for a request.
+            async fn reevaluation(&self) -> RiskReevaluation {
+                self.0.reevaluation.into()
+            }
+
+            /// What a reading that cannot be had makes of a request.
+            async fn when_undetermined(&self) -> WhenUndetermined {
+                self.0.when_undetermined.into()
+            }
+
+            /// How long a request waits for the source at most.
+            async fn hold_timeout(&self) -> Duration {
+                Duration(self.0.hold_timeout)
+            }
         }
     };
 }
@@ -149,6 +164,12 @@ macro_rules! update_input {
             fallback_approvers: MaybeUndefined<Vec<SubjectSetInput>>,
             /// How long a stage shall wait: PT1H to P14D.
             decision_timeout: MaybeUndefined<Duration>,
+            /// When it shall read its source for a request.
+            reevaluation: MaybeUndefined<RiskReevaluation>,
+            /// What a reading that cannot be had shall make of a request.
+            when_undetermined: MaybeUndefined<WhenUndetermined>,
+            /// How long a request shall wait for the source at most: PT1M to P1D.
+            hold_timeout: MaybeUndefined<Duration>,
         }
 
         impl $name {
@@ -164,6 +185,9 @@ macro_rules! update_input {
                     approvers: given(self.approvers, subject::taken),
                     fallback_approvers: given(self.fallback_approvers, subject::taken),
                     decision_timeout: given(self.decision_timeout, |Duration(span)| span),
+                    reevaluation: given(self.reevaluation, entity::Reevaluation::from),
+                    when_undetermined: given(self.when_undetermined, entity::WhenUndetermined::from),
+                    hold_timeout: given(self.hold_timeout, |Duration(span)| span),
                 }
             }
         }

@@ -169,6 +169,16 @@ stage_object! { RiskApprovalStage {
         let row = loader::evaluation_of_stage(ctx, self.row.stage.id).await?;
         row.map(RiskEvaluation::of).ok_or_else(|| shown(Fault::Internal("a risk stage has no reading".to_owned())))
     }
+
+    /// The worst of the newest readings, where the source was read again while this waited for a decision. An approval covers what
+    /// both say.
+    async fn latest_evaluation(&self, ctx: &Context<'_>) -> Option<Result<RiskEvaluation, Error>> {
+        let id = self.row.stage.latest_evaluation_id?;
+        match loader::evaluations_of_request(ctx, self.row.stage.request_id).await {
+            Ok(rows) => rows.into_iter().find(|row| row.id == id).map(|row| Ok(RiskEvaluation::of(row))),
+            Err(error) => Some(Err(error)),
+        }
+    }
 } }
 
 /// A decision on a stage. A risk stage needs a justification, whatever the decision.

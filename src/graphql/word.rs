@@ -37,6 +37,23 @@ mirrored! {
         /// Risk from within.
         InsiderRisk,
     }
+    /// When a control reads its source for a request.
+    RiskReevaluation of "entity::Reevaluation" {
+        /// Once, at submission.
+        AtSubmission,
+        /// Also before access is delivered: a source that newly matches, or matches higher than every approval given saw, inserts its
+        /// stage.
+        BeforeDelivery,
+        /// That too; and a rise that becomes known does so at once in every open request of the person.
+        Continuous,
+    }
+    /// What a reading that cannot be had makes of a request at its submission.
+    WhenUndetermined of "entity::WhenUndetermined" {
+        /// It counts as one of the selected levels.
+        RequireStage,
+        /// The request waits in SUBMITTED and is read again by itself; after `holdTimeout` it gets its stage.
+        Hold,
+    }
     /// Where ID Protection stands with a person.
     UserRiskState of "entity::RiskState" {
         /// Nothing known.

@@ -25,6 +25,10 @@ impl Services {
             for stage in self.store.overdue_stages(now).await? {
                 plans.extend(self.time_out(stage).await?);
             }
+            let waiting = self.store.requests_to_retry(now).await?;
+            for plan in join_all(waiting.into_iter().map(|request| self.retry(request))).await {
+                plans.push(plan?);
+            }
             for assignment in self.store.ended_assignments(now).await? {
                 if let Some((request, _)) = self.store.open_request(assignment.request_id).await? {
                     plans.push(moves::expire(assignment, request));

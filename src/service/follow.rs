@@ -31,6 +31,8 @@ pub struct Follower {
     store: Store,
     begin: i64,
     risk: watch::Sender<i64>,
+    /// Tells where the log told last of a person's risk.
+    told: watch::Sender<i64>,
     requests: Mutex<HashMap<RequestId, watch::Sender<i64>>>,
     /// Whoever reads here is told when the directory changes something about them.
     readers: Mutex<HashMap<UserId, watch::Sender<i64>>>,
@@ -52,6 +54,7 @@ impl Follower {
             store,
             begin,
             risk,
+            told: watch::channel(0).0,
             requests: Mutex::default(),
             readers: Mutex::default(),
             nothing: watch::channel(0).0,
@@ -99,6 +102,9 @@ impl Follower {
         if let Some(event) = events.iter().rev().find(|event| is_risk_pending(event)) {
             self.risk.send_replace(event.position);
         }
+        if let Some(event) = events.iter().rev().find(|event| event.is_risk && event.request_id.is_none()) {
+            self.told.send_replace(event.position);
+        }
         let mut requests = self.requests.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         for event in events {
             let Some(id) = event.request_id else { continue };
@@ -132,6 +138,11 @@ impl Follower {
         let Principal::Person(user) = principal else { return self.nothing.subscribe() };
         let mut readers = self.readers.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         readers.entry(*user).or_insert_with(|| watch::channel(0).0).subscribe()
+    }
+
+    /// Where the log told last of a person's risk.
+    pub fn watch_told(&self) -> watch::Receiver<i64> {
+        self.told.subscribe()
     }
 
     fn watch_risk(&self) -> watch::Receiver<i64> {

@@ -7,6 +7,7 @@ mod control;
 mod cursor;
 mod directory;
 mod follow;
+mod living;
 mod read;
 mod request;
 pub mod risk;

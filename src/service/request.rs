@@ -2,7 +2,7 @@
 
 use entity::{
     ApproverTier, AssignmentId, EvaluationId, PackageId, PolicyId, RequestId, RequestState, RequestType, StageId,
-    StageKind, SubjectSet, UserId, control,
+    StageKind, SubjectSet, UserId, WhenUndetermined, control,
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -43,6 +43,14 @@ enum FirstMade {
     LongAgo(RequestId),
 }
 
+/// What a submission comes to.
+struct Planned {
+    facts: Facts,
+    route: Route,
+    /// The position of the log at which its readings began.
+    since: i64,
+}
+
 /// What would happen if a request were submitted now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
@@ -67,7 +75,7 @@ impl Services {
                 FirstMade::LongAgo(id) => Some(id),
                 FirstMade::Never => None,
             };
-            let (facts, route) = match self.plan_route(actor, &input).await {
+            let Planned { facts, route, since } = match self.plan_route(actor, &input).await {
                 Ok(planned) => planned,
                 Err(denied) => {
                     // The same call may have come through meanwhile: then its own request is what stands in the way.
@@ -78,14 +86,14 @@ impl Services {
                 }
             };
             let facts_json = serde_json::to_string(&facts).map_err(|error| Fault::Internal(error.to_string()))?;
-            let ids = SubmissionIds {
-                request: RequestId::new(),
-                stages: route.stages.iter().map(|_| StageId::new()).collect(),
-                evaluations: route.evaluations.iter().map(|_| EvaluationId::new()).collect(),
-                assignment: AssignmentId::new(),
+            let ids = submission_ids(RequestId::new(), &route);
+            let submission = Submission {
+                justification: input.justification.clone(),
+                key: key.clone(),
+                key_seen,
+                facts_json,
+                since,
             };
-            let submission =
-                Submission { justification: input.justification.clone(), key: key.clone(), key_seen, facts_json };
             let id = ids.request;
             if self.settle(moves::submit(&facts, &route, submission, ids)).await?.is_some() {
                 return Ok(id);
@@ -110,14 +118,15 @@ impl Services {
 
     /// What would happen if this request were submitted now: the same refusals in the same order, or the same route. Nothing changes.
     pub async fn preview(&self, actor: &Actor, input: &Submit) -> Done<Preview> {
-        let (facts, route) = self.plan_route(actor, input).await?;
+        let Planned { facts, route, .. } = self.plan_route(actor, input).await?;
         Ok(Preview { route, target: facts.target })
     }
 
     /// Everything between the input and the plan: who asks for whom, which policy, what risk, who could approve.
-    async fn plan_route(&self, actor: &Actor, input: &Submit) -> Done<(Facts, Route)> {
+    async fn plan_route(&self, actor: &Actor, input: &Submit) -> Done<Planned> {
         // The version first: whatever is read after it is at least as new, and the commit asks whether it still stands.
-        let directory_version = self.store.directory_version().await?;
+        let head = self.store.head().await?;
+        let (directory_version, since) = (head.directory_version, head.position);
         let actor = &self.actor_now(&actor.principal).await?;
         let (application, target_id) = match &actor.principal {
             Principal::Person(user) => (None, input.target.unwrap_or(*user)),
@@ -204,9 +213,10 @@ impl Services {
             controls,
             readings,
             approvers,
+            waited: entity::Seconds::default(),
         };
         let route = route::plan(&facts);
-        Ok((facts, route))
+        Ok(Planned { facts, route, since })
     }
 
     /// Takes a request back: whoever asked, or a governance administrator.
@@ -236,6 +246,16 @@ impl Services {
     }
 }
 
+/// Ids for what comes of a route.
+pub(super) fn submission_ids(request: RequestId, route: &Route) -> SubmissionIds {
+    SubmissionIds {
+        request,
+        stages: route.stages.iter().map(|_| StageId::new()).collect(),
+        evaluations: route.evaluations.iter().map(|_| EvaluationId::new()).collect(),
+        assignment: AssignmentId::new(),
+    }
+}
+
 fn taken(state: RequestState) -> Refusal {
     if state == RequestState::Delivered {
         Refusal::at(Code::AlreadyAssigned, "accessPackageId", "This access is there already.")
@@ -244,7 +264,7 @@ fn taken(state: RequestState) -> Refusal {
     }
 }
 
-fn control_facts(row: control::Model) -> ControlFacts {
+pub(super) fn control_facts(row: control::Model) -> ControlFacts {
     ControlFacts {
         source: row.source,
         version: row.version,
@@ -254,11 +274,22 @@ fn control_facts(row: control::Model) -> ControlFacts {
         approvers: row.approvers.0,
         fallback_approvers: row.fallback_approvers.0,
         decision_timeout: row.decision_timeout,
+        reevaluation: row.reevaluation,
+        when_undetermined: row.when_undetermined,
+        // Only where it counts: facts are stored with every request.
+        hold_timeout: match row.when_undetermined {
+            WhenUndetermined::Hold => row.hold_timeout,
+            WhenUndetermined::RequireStage => entity::Seconds::default(),
+        },
     }
 }
 
 /// Every set of every stage that the route may have.
-fn possible_sets(controls: &[ControlFacts], stages: &[entity::PolicyStage], target: UserId) -> Vec<SetQuery> {
+pub(super) fn possible_sets(
+    controls: &[ControlFacts],
+    stages: &[entity::PolicyStage],
+    target: UserId,
+) -> Vec<SetQuery> {
     let mut queries = Vec::new();
     let mut add = |stage: StageKind, ordinal: usize, tier: ApproverTier, sets: &[SubjectSet]| {
         for set in sets {

@@ -72,21 +72,33 @@ impl Services {
             let actor = self.actor_now(&actor.principal).await?;
             let next_coverage: Option<Coverage> =
                 rows.later.first().map(|(stage, able)| coverage::judge(*able, stage.escalated_at.is_some()));
-            let facts = decision::Facts {
+            let mut facts = decision::Facts {
                 directory_version: rows.directory_version,
                 now: self.clock.now(),
                 request: rows.request.clone(),
                 stage: rows.stage.clone(),
                 later: rows.later.into_iter().map(|(stage, _)| stage).collect(),
                 next_coverage,
+                again: None,
                 standing: rows.standing,
             };
             let ids = DecisionIds { decision: DecisionId::new(), assignment: AssignmentId::new() };
-            match decision::decide(facts, &actor, input.verdict, input.justification.clone(), ids) {
-                Ok(plan) => {
+            let why = &input.justification;
+            let mut decided = decision::decide(facts.clone(), &actor, input.verdict, why.clone(), ids);
+            if decided == Ok(None) {
+                // Nobody but who may give the last approval has the sources read.
+                let again = self.plan_again(&rows.request, rows.stage.id, facts.directory_version).await?;
+                facts.again = Some(again);
+                decided = decision::decide(facts, &actor, input.verdict, why.clone(), ids);
+            }
+            match decided {
+                Ok(Some(plan)) => {
                     if self.settle(plan).await?.is_some() {
                         return Ok(rows.request.id);
                     }
+                }
+                Ok(None) => {
+                    return Err(Fault::Internal("a decision was not taken although risk was read".to_owned()).into());
                 }
                 Err(refusal) => {
                     self.audit_refusal(&actor, &rows.stage, &rows.request, refusal.code).await?;

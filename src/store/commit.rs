@@ -458,7 +458,8 @@ fn gather(writes: &mut Writes, rows: Rows, now: Timestamp) -> Read<()> {
     put(writes, rows.assignments, now)?;
     put(writes, user_risks, now)?;
     put(writes, insider_risks, now)?;
-    put(writes, rows.idempotency, now)
+    put(writes, rows.idempotency, now)?;
+    put(writes, last(rows.progress, |a, b| a.name == b.name), now)
 }
 
 /// A place where a test can stop a debug build: the file that `FAILPOINT_RISKGATE` names holds the name of the point; on arrival it

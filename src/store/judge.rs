@@ -8,7 +8,8 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult, TryGetable, Val
 use serde_json::json;
 
 use super::sql::{Db, Params};
-use super::{Read, StoreError};
+use super::{Read, StoreError, log};
+use crate::domain::event::NewEvent;
 use crate::domain::plan::{Guard, Plan};
 
 /// The guarded rows as they stand.
@@ -25,6 +26,8 @@ pub struct Live {
     versions: HashMap<(Table, String), i64>,
     slots: HashSet<(UserId, PackageId)>,
     keys: HashMap<(UserId, String), RequestId>,
+    /// Whose risk the log has told of, and where last; only as far back as a guard asks.
+    news: HashMap<UserId, i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -116,6 +119,16 @@ impl Live {
                  JOIN ({wanted}) w ON w.user_id = i.user_id AND w.key = i.key"
             ));
         }
+        let since = guards().filter_map(|guard| match guard {
+            Guard::NoNews(_, position) => Some(*position),
+            _ => None,
+        });
+        if let Some(since) = since.min() {
+            let since = params.add(since);
+            parts.push(format!(
+                "SELECT 'news', content, NULL, position, 0, 0 FROM event WHERE is_risk AND request_id IS NULL AND position > {since}"
+            ));
+        }
         let mut live = Live::default();
         for row in transaction.query_all_raw(params.statement(parts.join(" UNION ALL "))).await? {
             live.take(db, &row)?;
@@ -139,6 +152,14 @@ impl Live {
             }
             "slot" => {
                 self.slots.insert((UserId::try_get(row, "", "name")?, PackageId::try_get(row, "", "other")?));
+            }
+            "news" => {
+                let content = String::try_get(row, "", "name")?;
+                if let Some(user) = log::risk_of(&content) {
+                    let position = i64::try_get(row, "", "number")?;
+                    let newest = self.news.entry(user).or_default();
+                    *newest = position.max(*newest);
+                }
             }
             _ => {
                 if let Some(key) = what.strip_prefix("key ") {
@@ -178,6 +199,8 @@ impl Live {
                 self.slots.remove(&slot);
             }
         }
+        // Its position is not known yet; it is above every one that a guard can name.
+        self.news.extend(plan.events.iter().filter_map(NewEvent::risk_of).map(|user| (user, i64::MAX)));
         for row in &rows.idempotency {
             self.keys.insert((row.user_id, row.key.clone()), row.request_id);
         }
@@ -192,6 +215,7 @@ impl Live {
             Guard::Directory(version) => self.directory_version == *version,
             Guard::SlotFree(user, package) => !self.slots.contains(&(*user, *package)),
             Guard::Key(user, key, seen) => self.keys.get(&(*user, key.clone())).copied() == *seen,
+            Guard::NoNews(user, position) => self.news.get(user).is_none_or(|newest| newest <= position),
             Guard::Before(at) => now < *at,
             Guard::NotBefore(at) => now >= *at,
             // The versioned ones were answered above; one that is not known never holds.

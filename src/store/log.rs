@@ -1,6 +1,6 @@
 //! The one log: sealing events into its hash chain, reading it in order, and checking the chain.
 
-use entity::{CommitId, EventId, RequestId, Timestamp, event, head};
+use entity::{CommitId, EventId, RequestId, Timestamp, UserId, event, head, progress};
 use sea_orm::ConnectionTrait;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -108,6 +108,12 @@ pub fn details(row: &event::Model) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Whose risk an event of this content tells of.
+pub fn risk_of(content: &str) -> Option<UserId> {
+    let content: Value = serde_json::from_str(content).ok()?;
+    content["details"]["UserId"].as_str()?.parse().ok()
+}
+
 /// How a walk along the chain ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -137,6 +143,26 @@ impl Store {
             "SELECT * FROM event WHERE position > {after} AND kind = 'STAGE_PENDING' AND is_risk ORDER BY position LIMIT 100"
         );
         self.rows(params.statement(text)).await
+    }
+
+    /// The next positions at which the log tells of a person's risk, after those that have been acted on and after `position`.
+    pub async fn risk_told_after(&self, position: i64, limit: usize) -> Read<Vec<(i64, Option<UserId>)>> {
+        let mut params = Params::new(self.db);
+        let after = params.add(position);
+        let text = format!(
+            "SELECT position, content FROM event WHERE is_risk AND request_id IS NULL AND position > {after} \
+             ORDER BY position LIMIT {limit}"
+        );
+        let rows = self.all(params.statement(text)).await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get("", "position")?, risk_of(&row.try_get::<String>("", "content")?))))
+            .collect()
+    }
+
+    /// How far along the log what it tells of risk has been acted on.
+    pub async fn risk_progress(&self) -> Read<progress::Model> {
+        let row = self.row(Params::new(self.db).statement("SELECT * FROM progress WHERE name = 'RISK'")).await?;
+        row.ok_or_else(|| super::StoreError::Data("the progress along the log is missing".to_owned()))
     }
 
     /// The next events after `position` about one request.

@@ -1,15 +1,18 @@
 //! Requests, their readings, and assignments.
 
+use std::collections::HashMap;
+
 use entity::{
     AssignmentId, AssignmentState, PackageId, RequestId, RequestState, Timestamp, UserId, assignment, evaluation,
     idempotency, request, stage,
 };
-use sea_orm::FromQueryResult;
+use sea_orm::{FromQueryResult, TryGetable};
 
 use super::access::{self, Viewer};
 use super::page::{Kind, List, PageArgs, flag};
 use super::sql::Params;
 use super::{Page, Read, Store};
+use crate::domain::living::Course;
 use crate::domain::permission::Actor;
 
 /// A request as somebody sees it.
@@ -120,6 +123,56 @@ impl Store {
         Ok(Some((row, self.rows(params.statement(text)).await?)))
     }
 
+    /// Requests with what they have behind them: every stage and every reading.
+    pub async fn courses(&self, ids: &[RequestId]) -> Read<Vec<(request::Model, Course)>> {
+        let rows = async |text: &str| {
+            let mut params = Params::new(self.db);
+            let any = params.any(ids.iter().map(|id| id.0.to_string()));
+            params.statement(text.replace("{any}", &any))
+        };
+        let requests: Vec<request::Model> = self.rows(rows("SELECT * FROM request WHERE id {any}").await).await?;
+        let text = "SELECT * FROM stage WHERE request_id {any} ORDER BY request_id, order_key";
+        let mut stages: HashMap<_, Vec<stage::Model>> = HashMap::new();
+        for stage in self.rows::<stage::Model>(rows(text).await).await? {
+            stages.entry(stage.request_id).or_default().push(stage);
+        }
+        let mut evaluations: HashMap<_, Vec<evaluation::Model>> = HashMap::new();
+        for evaluation in self.evaluations_of(ids).await? {
+            evaluations.entry(evaluation.request_id).or_default().push(evaluation);
+        }
+        let courses = requests.into_iter().map(|request| {
+            let course = Course {
+                stages: stages.remove(&request.id).unwrap_or_default(),
+                evaluations: evaluations.remove(&request.id).unwrap_or_default(),
+            };
+            (request, course)
+        });
+        Ok(courses.collect())
+    }
+
+    /// The next requests of a person, by id, that wait for an approval; with `has_risk_stage`, only those that have one of risk.
+    pub async fn open_requests_of(
+        &self,
+        user: UserId,
+        after: Option<RequestId>,
+        has_risk_stage: bool,
+        limit: usize,
+    ) -> Read<Vec<RequestId>> {
+        let mut params = Params::new(self.db);
+        let (user, after) = (params.add(user), params.add(after.map_or(String::new(), |id| id.0.to_string())));
+        let more = if has_risk_stage { " AND has_risk_stage" } else { "" };
+        // One after the other by its own index: no index serves an OR in the order of ids.
+        let by = |column: &str| {
+            format!(
+                "SELECT * FROM (SELECT id FROM request WHERE {column} = {user} AND state = 'PENDING_APPROVAL' AND id > {after}{more} \
+                 ORDER BY id LIMIT {limit}) {column}"
+            )
+        };
+        let text = format!("{} UNION {} ORDER BY id LIMIT {limit}", by("requestor_id"), by("target_id"));
+        let rows = self.all(params.statement(text)).await?;
+        rows.iter().map(|row| Ok(RequestId::try_get(row, "", "id")?)).collect()
+    }
+
     /// The readings of these requests, in order.
     pub async fn evaluations_of(&self, requests: &[RequestId]) -> Read<Vec<evaluation::Model>> {
         let mut params = Params::new(self.db);
@@ -190,6 +243,14 @@ impl Store {
             "SELECT g.* FROM assignment g WHERE g.id {any} \
              AND ({own} OR EXISTS (SELECT 1 FROM request r WHERE r.id = g.request_id AND {sees}))"
         );
+        self.rows(params.statement(text)).await
+    }
+
+    /// Requests that wait for a risk source and are to be tried again, those first that should have been first.
+    pub async fn requests_to_retry(&self, now: Timestamp) -> Read<Vec<request::Model>> {
+        let mut params = Params::new(self.db);
+        let now = params.add(now);
+        let text = format!("SELECT * FROM request WHERE retry_at <= {now} ORDER BY retry_at LIMIT 30");
         self.rows(params.statement(text)).await
     }
 

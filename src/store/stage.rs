@@ -365,17 +365,19 @@ impl Store {
         self.rows(params.statement(text)).await
     }
 
-    /// When the clockwork has something to do next: the earliest deadline, escalation or end of an assignment.
+    /// When the clockwork has something to do next: the earliest deadline, escalation, end of an assignment, or new try
+    /// of a request that waits for a source.
     pub async fn next_due(&self) -> Read<Option<Timestamp>> {
         // Not `min(…)`: SQLite scans a partial index for it.
         let first = |column: &str, table: &str, filter: &str| {
             format!("SELECT at FROM (SELECT {column} AS at FROM {table} WHERE {filter} ORDER BY {column} LIMIT 1) x")
         };
         let text = format!(
-            "SELECT min(at) AS at FROM ({} UNION ALL {} UNION ALL {}) y",
+            "SELECT min(at) AS at FROM ({} UNION ALL {} UNION ALL {} UNION ALL {}) y",
             first("due_at", "stage", "status = 'PENDING'"),
             first("escalate_at", "stage", "status = 'PENDING' AND escalated_at IS NULL AND escalate_at IS NOT NULL"),
-            first("ends_at", "assignment", "state = 'DELIVERED' AND ends_at IS NOT NULL")
+            first("ends_at", "assignment", "state = 'DELIVERED' AND ends_at IS NOT NULL"),
+            first("retry_at", "request", "retry_at IS NOT NULL")
         );
         let row = self.one(Params::new(self.db).statement(text)).await?;
         match row {

@@ -20,6 +20,7 @@ pub fn start(services: &Arc<Services>, clockwork: bool, shutdown: &Shutdown) -> 
     run(&mut tasks, shutdown, exchange_notices(services.clone()));
     if clockwork {
         run(&mut tasks, shutdown, run_due(services.clone()));
+        run(&mut tasks, shutdown, follow_risk(services.clone()));
     }
     tasks
 }
@@ -49,6 +50,24 @@ async fn run_due(services: Arc<Services>) {
             }
         };
         tokio::time::sleep(wait).await;
+    }
+}
+
+/// What the log tells of people's risk: acted on at once, and looked for once a second in any case.
+async fn follow_risk(services: Arc<Services>) {
+    let mut told = services.follower().watch_told();
+    loop {
+        match services.follow_risk().await {
+            Ok(0) => {}
+            Ok(requests) => info!(requests, "what became known of people's risk changed open requests"),
+            Err(fault) => {
+                warn!(?fault, "what became known of people's risk cannot be acted on now");
+                tokio::time::sleep(TICK).await;
+            }
+        }
+        // Only the hurry; an error of it is an end of the server, which ends this task too.
+        let _ = tokio::time::timeout(TICK, told.changed()).await;
+        told.borrow_and_update();
     }
 }
 

@@ -210,7 +210,7 @@ story!(
         );
         let stage = &seen["stages"][0]["id"];
         assert_eq!(cora.approves(stage).await["state"], "DELIVERED", "a stage, never a lost request");
-        assert_eq!(reads(), HashMap::new(), "a decision reads no risk");
+        assert_eq!(reads(), HashMap::from([(bob.id, 2)]), "each source once more before delivery, and nothing higher");
 
         let preview = "query($input: SubmitAccessRequestInput!) { previewAccessRequest(input: $input) { stages { kind }
             riskEvaluations { level } userErrors { code } } }";

@@ -143,6 +143,64 @@ fn exactly_one_function_makes_an_assignment() {
     assert!(places[0].contains("domain/request.rs"), "{places:#?}");
 }
 
+/// Where an expression of this text stands in `src`.
+fn places(text: &str) -> Vec<String> {
+    let src = root().join("src");
+    let mut places = Vec::new();
+    for file in rust_files(&src) {
+        let content = std::fs::read_to_string(&file).expect("a file");
+        let name = file.strip_prefix(&src).expect("below src").display().to_string();
+        places.extend(content.lines().filter(|line| line.contains(text)).map(|_| name.clone()));
+    }
+    places
+}
+
+#[test]
+fn no_assignment_is_made_without_the_word_of_the_planner() {
+    let function = |file: &str, name: &str| {
+        let parsed = syn::parse_file(&read(file)).expect("Rust");
+        let mut found = None;
+        for item in parsed.items {
+            if let syn::Item::Fn(function) = item
+                && function.sig.ident == name
+            {
+                found = Some(function);
+            }
+        }
+        found.expect("the function")
+    };
+    let deliver = function("src/domain/request.rs", "deliver");
+    assert!(matches!(deliver.vis, syn::Visibility::Inherited), "nobody outside the moves of a request calls it");
+    let takes_the_word = deliver.sig.inputs.iter().any(|argument| {
+        let syn::FnArg::Typed(argument) = argument else { return false };
+        matches!(&*argument.ty, syn::Type::Path(path) if path.path.is_ident("Cleared"))
+    });
+    assert!(takes_the_word, "it spends a `Cleared`, by value");
+    assert_eq!(
+        places("rows.assignments.push("),
+        ["domain/plan.rs", "domain/request.rs"],
+        "a change of one, and a new one"
+    );
+
+    // A `Cleared` is made where a route is asked whether anything is left, and nowhere else: it has no other maker and no copy.
+    let route = syn::parse_file(&read("src/domain/route.rs")).expect("Rust");
+    let cleared = route.items.iter().find_map(|item| match item {
+        syn::Item::Struct(item) if item.ident == "Cleared" => Some(item),
+        _ => None,
+    });
+    let cleared = cleared.expect("the struct");
+    assert!(
+        cleared.fields.iter().all(|field| matches!(field.vis, syn::Visibility::Inherited)),
+        "its field is its file's own"
+    );
+    let derives: Vec<_> = cleared.attrs.iter().filter(|attribute| attribute.path().is_ident("derive")).collect();
+    let derived: Vec<_> =
+        derives.iter().map(|attribute| attribute.parse_args::<syn::Ident>().expect("one").to_string()).collect();
+    assert_eq!(derived, ["Debug"]);
+    assert_eq!(places("Cleared(()"), ["domain/route.rs", "domain/route.rs"], "its definition, and `Route::cleared`");
+    assert_eq!(places("for Cleared"), [""; 0]);
+}
+
 #[test]
 fn files_stay_small_enough_to_be_read() {
     let long: Vec<_> = ["src", "entity/src", "migration/src", "tests", "benches"]

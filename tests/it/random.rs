@@ -83,12 +83,15 @@ async fn step(world: &mut World, dice: &mut Dice) {
             let (user, level) = (world.person(dice.pick(&PEOPLE)).id, dice.pick(&["NONE", "LOW", "MEDIUM", "HIGH"]));
             let query = "mutation($u: ID!, $l: UserRiskLevel!) { reportUserRisk(input: { userId: $u, level: $l }) { userErrors { code } } }";
             world.person("otto").ask(query, json!({ "u": user.to_string(), "l": level })).await;
+            world.follow_risk().await;
         }
         19 => {
             let levels =
                 dice.pick(&[json!(["LOW", "HIGH"]), json!(["MEDIUM", "HIGH"]), json!(["LOW", "MEDIUM", "HIGH"])]);
-            let query = "mutation($l: [UserRiskLevel!]) { updateIdProtectionRiskApproval(input: { riskLevels: $l }) { userErrors { code } } }";
-            world.person("ines").ask(query, json!({ "l": levels })).await;
+            let when = dice.pick(&["AT_SUBMISSION", "BEFORE_DELIVERY", "CONTINUOUS", "CONTINUOUS"]);
+            let query = "mutation($l: [UserRiskLevel!], $r: RiskReevaluation) {
+                updateIdProtectionRiskApproval(input: { riskLevels: $l, reevaluation: $r }) { userErrors { code } } }";
+            world.person("ines").ask(query, json!({ "l": levels, "r": when })).await;
         }
         20..=21 => {
             let hours = Seconds::hours(dice.below(120) as i64);

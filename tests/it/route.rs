@@ -1,8 +1,8 @@
 //! Routing, pure: properties of the one function that plans.
 
 use entity::{
-    ApproverTier, Coverage, DirectoryRole, PackageId, PolicyId, PolicyStage, RequestType, RiskLevel, RiskSource,
-    Seconds, StageKind, SubjectSet, Timestamp, UserId,
+    ApproverTier, Coverage, DirectoryRole, PackageId, PolicyId, PolicyStage, Reevaluation, RequestType, RiskLevel,
+    RiskSource, Seconds, StageKind, SubjectSet, Timestamp, UserId, WhenUndetermined,
 };
 use proptest::prelude::*;
 use riskgate::domain::permission::stage_kind;
@@ -26,6 +26,9 @@ fn control(source: RiskSource) -> impl Strategy<Value = ControlFacts> {
             approvers: vec![SubjectSet::Role(DirectoryRole::SecurityAdministrator)],
             fallback_approvers: vec![SubjectSet::Role(DirectoryRole::GlobalAdministrator)],
             decision_timeout: Seconds::days(14),
+            reevaluation: Reevaluation::BeforeDelivery,
+            when_undetermined: WhenUndetermined::RequireStage,
+            hold_timeout: Seconds::default(),
         },
     )
 }
@@ -76,6 +79,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             controls: vec![controls.0, controls.1],
             readings,
             approvers: vec![resolved],
+            waited: Seconds::default(),
         },
     )
 }

@@ -114,16 +114,21 @@ impl Snapshot {
         };
 
         // Order: ID Protection, insider risk, the policy's own.
-        let kinds: Vec<_> = stages.iter().map(|stage| stage.kind).collect();
+        let planned = stages.iter().filter(|stage| stage.inserted_at.is_none());
+        let kinds: Vec<_> = planned.map(|stage| stage.kind).collect();
         let mut sorted = kinds.clone();
         sorted.sort();
         ask(kinds == sorted, format!("stages stand in the order {kinds:?}"));
 
         // One path through the states.
         let pending = stages.iter().filter(|stage| stage.status == StageStatus::Pending).count();
-        let is_open = request.state == RequestState::PendingApproval;
-        ask(pending == usize::from(is_open), format!("{pending} stages are pending"));
-        if is_open {
+        let is_waiting = request.state == RequestState::Submitted;
+        let is_pending = request.state == RequestState::PendingApproval;
+        let is_open = is_pending || is_waiting;
+        ask(pending == usize::from(is_pending), format!("{pending} stages are pending"));
+        ask(request.retry_at.is_some() == is_waiting, "it waits for a source without being tried again".to_owned());
+        ask(!is_waiting || stages.is_empty(), "it waits for a source and has stages".to_owned());
+        if is_pending {
             let at = stages.iter().position(|stage| stage.status == StageStatus::Pending).unwrap_or(0);
             ask(stages[..at].iter().all(|s| s.status == StageStatus::Approved), "a stage was passed over".to_owned());
             ask(
@@ -175,11 +180,15 @@ impl Snapshot {
                 let needs_role = stage.kind != StageKind::Policy;
                 ask(decision.role.is_some() == needs_role, format!("{}: decided without the role", stage.id));
             }
-            let had_turn = usize::from(stage.pending_since.is_some());
-            ask(
-                count(Some(stage.id), "STAGE_PENDING") == had_turn,
-                format!("{}: its turn was not told once", stage.id),
-            );
+            // Its turn comes once, and once more after each time that it had to wait behind another one.
+            let turns = count(Some(stage.id), "STAGE_PENDING");
+            let waits = count(Some(stage.id), "STAGE_POSTPONED");
+            let is_behind = stage.pending_since.is_some() && turns == waits;
+            let had_turn = usize::from(stage.pending_since.is_some()) + waits - usize::from(is_behind);
+            ask(turns == had_turn, format!("{}: its turn was told {turns} times, not {had_turn}", stage.id));
+            ask(!is_behind || stage.status != StageStatus::Pending, format!("{}: pending untold", stage.id));
+            let inserted = usize::from(stage.inserted_at.is_some());
+            ask(count(Some(stage.id), "STAGE_INSERTED") == inserted, format!("{}: insertion", stage.id));
             for (status, kind) in [
                 (StageStatus::Approved, "STAGE_APPROVED"),
                 (StageStatus::Denied, "STAGE_DENIED"),
@@ -210,13 +219,15 @@ impl Snapshot {
         let route = route::plan(&facts);
         let none = Vec::new();
         let stages = self.stages.get(&request.id).unwrap_or(&none);
-        let planned: Vec<_> = route
-            .stages
+        // Not laid out yet, or never: it waited for a source.
+        let laid_out = if route.hold.is_some() { &[][..] } else { &route.stages };
+        let planned: Vec<_> = laid_out
             .iter()
             .map(|s| (s.kind, s.decision_timeout, s.escalate_after, s.is_justification_required))
             .collect();
         let stored: Vec<_> = stages
             .iter()
+            .filter(|s| s.inserted_at.is_none())
             .map(|s| (s.kind, s.decision_timeout, s.escalate_after, s.is_justification_required))
             .collect();
         if planned != stored {
@@ -246,7 +257,8 @@ impl Snapshot {
                 (r.source, r.subject, r.level, r.read_at, e.configuration_version, e.is_stage_required, &e.reason)
             })
             .collect();
-        if planned != stored {
+        // Others came before where it waited for a source; later readings follow.
+        if !planned.is_empty() && !stored.windows(planned.len()).any(|window| window == planned) {
             wrong.push(format!("the route made again has the evaluations {planned:?}, stored are {stored:?}"));
         }
     }

@@ -156,6 +156,11 @@ impl World {
         self.services().run_due().await.expect("the clockwork runs")
     }
 
+    /// Acts on what the log tells of people's risk; returns how many requests were changed.
+    pub async fn follow_risk(&self) -> usize {
+        self.services().follow_risk().await.expect("what the log tells is acted on")
+    }
+
     /// Now, as the story has it.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

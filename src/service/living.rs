@@ -1,0 +1,214 @@
+//! Reading risk again for requests that are under way: before access is delivered, and when the log tells of somebody's risk.
+
+use std::collections::VecDeque;
+
+use entity::{EvaluationId, RequestId, RiskSource, Seconds, StageId, UserId, head, request};
+use futures_util::future::join_all;
+
+use super::request::{control_facts, possible_sets, submission_ids};
+use super::{ATTEMPTS, Fault, Services};
+use crate::domain::living::{self, Again, Course};
+use crate::domain::plan::{Plan, Urgency};
+use crate::domain::request::{self as moves, Submission};
+use crate::domain::route::{self, ControlFacts, Facts, Moment, Reading};
+
+/// Requests that are looked at together: one group of commits at most.
+const PAGE: usize = 30;
+/// People whose requests are gone through in turn.
+const TURNS: usize = 1_000;
+
+/// Somebody whose open requests are gone through because the log told of their risk.
+struct Walk {
+    /// Where it did.
+    position: i64,
+    user: UserId,
+    /// The last request that was looked at.
+    after: Option<RequestId>,
+}
+
+impl Services {
+    /// Plans a request again before its access is delivered, by what the sources say now; `approving` is the stage whose approval is
+    /// about to be given. The directory's version was read before.
+    pub(super) async fn plan_again(
+        &self,
+        request: &request::Model,
+        approving: StageId,
+        directory_version: i64,
+    ) -> Result<Again, Fault> {
+        let head = head::Model { directory_version, ..self.store.head().await? };
+        let found = self.store.courses(&[request.id]).await?.pop();
+        let (_, course) = found.ok_or_else(|| Fault::Internal(format!("{} is not there", request.id)))?;
+        let controls = self.control_facts().await?;
+        let passage = course.passage(Some(approving));
+        let asking: Vec<_> = controls
+            .iter()
+            .filter(|control| control.asks() && Moment::Delivery.asks(control, passage.of(control.source)))
+            .map(|control| control.source)
+            .collect();
+        let readings = self.read_sources(&asking, &parties(request)).await;
+        self.plan_by(request, &course, Some(approving), &head, controls, readings).await
+    }
+
+    /// Tries again to route a request that waits for a source.
+    pub(super) async fn retry(&self, request: request::Model) -> Result<Plan, Fault> {
+        let head = self.store.head().await?;
+        let course = self.store.courses(&[request.id]).await?.pop().map(|(_, course)| course).unwrap_or_default();
+        let stored = stored_facts(&request)?;
+        let controls = self.control_facts().await?;
+        let asking: Vec<_> = controls.iter().filter(|control| control.asks()).map(|control| control.source).collect();
+        let readings = self.read_sources(&asking, &parties(&request)).await;
+        let sets = possible_sets(&controls, &stored.policy.stages, request.target_id);
+        let approvers = self.store.resolve(&sets, request.requestor_id, request.target_id).await?;
+        let waited = Seconds((self.clock.now().0 - request.created_at.0).max(0) / 1_000_000);
+        let facts =
+            Facts { directory_version: head.directory_version, controls, readings, approvers, waited, ..stored };
+        let route = route::plan(&facts);
+        let facts_json = serde_json::to_string(&facts).map_err(|error| Fault::Internal(error.to_string()))?;
+        let submission =
+            Submission { justification: None, key: None, key_seen: None, facts_json, since: head.position };
+        let ids = submission_ids(request.id, &route);
+        Ok(moves::retry(request, &facts, &route, submission, course.evaluations.len() as i64, ids))
+    }
+
+    /// Acts on what the log tells of people's risk, until nothing is left to act on; returns how many requests were changed. Everybody's
+    /// requests are gone through in turn, some at a time. What is done is kept as a position of the log: after a crash the rest is
+    /// done, and what was done already changes nothing.
+    pub async fn follow_risk(&self) -> Result<usize, Fault> {
+        let mut progress = self.store.risk_progress().await?;
+        let mut heard = progress.position;
+        let mut walks: VecDeque<Walk> = VecDeque::new();
+        let mut changed = 0;
+        loop {
+            if walks.len() < TURNS {
+                for (position, user) in self.store.risk_told_after(heard, TURNS - walks.len()).await? {
+                    heard = position;
+                    let Some(user) = user else { continue };
+                    // A walk that has not begun will find this too.
+                    if !walks.iter().any(|walk| walk.user == user && walk.after.is_none()) {
+                        walks.push_back(Walk { position, user, after: None });
+                    }
+                }
+            }
+            if let Some(mut walk) = walks.pop_front() {
+                let (page, count) = self.walk(&walk).await?;
+                changed += count;
+                if page.len() == PAGE {
+                    walk.after = page.last().copied();
+                    walks.push_back(walk);
+                    continue;
+                }
+            }
+            let done = walks.iter().map(|walk| walk.position - 1).min().unwrap_or(heard);
+            if done > progress.position && (walks.is_empty() || done - progress.position > TURNS as i64) {
+                progress.position = done;
+                let mut plan = Plan { urgency: Urgency::Background, ..Plan::default() };
+                plan.rows.progress.push(progress.clone());
+                self.settle(plan).await?;
+            }
+            if walks.is_empty() && self.store.risk_told_after(heard, 1).await?.is_empty() {
+                return Ok(changed);
+            }
+        }
+    }
+
+    /// Looks at the next of somebody's open requests; returns which, and how many it changed.
+    async fn walk(&self, walk: &Walk) -> Result<(Vec<RequestId>, usize), Fault> {
+        let controls = self.control_facts().await?;
+        if !controls.iter().any(ControlFacts::asks_again) {
+            return Ok((Vec::new(), 0));
+        }
+        // Where nothing is inserted before delivery, only a stage of risk has something to show.
+        let inserts =
+            |control: &ControlFacts| control.asks() && control.reevaluation == entity::Reevaluation::Continuous;
+        let is_for_stages = !controls.iter().any(inserts);
+        let page = self.store.open_requests_of(walk.user, walk.after, is_for_stages, PAGE).await?;
+        let (mut left, mut changed) = (page.clone(), 0);
+        for _ in 0..ATTEMPTS {
+            let plans = self.reviews(&left).await?;
+            left.clear();
+            let settled = join_all(plans.into_iter().map(async |(id, plan)| (id, self.settle(plan).await))).await;
+            for (id, settled) in settled {
+                match settled? {
+                    Some(_) => changed += 1,
+                    None => left.push(id),
+                }
+            }
+            if left.is_empty() {
+                return Ok((page, changed));
+            }
+        }
+        Err(Fault::Conflict)
+    }
+
+    /// What is to be done about each of these requests, where something is.
+    async fn reviews(&self, ids: &[RequestId]) -> Result<Vec<(RequestId, Plan)>, Fault> {
+        let head = self.store.head().await?;
+        let controls = self.control_facts().await?;
+        let found = self.store.courses(ids).await?;
+        let mut people: Vec<UserId> = found.iter().flat_map(|(request, _)| parties(request)).collect();
+        people.sort_unstable();
+        people.dedup();
+        let asking: Vec<_> =
+            controls.iter().filter(|control| control.asks_again()).map(|control| control.source).collect();
+        let readings = self.read_sources(&asking, &people).await;
+        let mut plans = Vec::new();
+        for (request, course) in found {
+            let own = parties(&request);
+            let readings = readings.iter().filter(|reading| own.contains(&reading.subject)).cloned().collect();
+            let again = self.plan_by(&request, &course, None, &head, controls.clone(), readings).await?;
+            let id = request.id;
+            plans.extend(living::review(request, &course, &again).map(|plan| (id, plan)));
+        }
+        Ok(plans)
+    }
+
+    async fn plan_by(
+        &self,
+        request: &request::Model,
+        course: &Course,
+        approving: Option<StageId>,
+        head: &head::Model,
+        controls: Vec<ControlFacts>,
+        readings: Vec<Reading>,
+    ) -> Result<Again, Fault> {
+        let stored = stored_facts(request)?;
+        let stage_ids: Vec<_> = RiskSource::ALL.iter().map(|_| StageId::new()).collect();
+        let evaluation_ids: Vec<_> = (0..2 * RiskSource::ALL.len()).map(|_| EvaluationId::new()).collect();
+        let mut facts =
+            Facts { directory_version: head.directory_version, controls, readings, approvers: Vec::new(), ..stored };
+        let plan = |facts: &Facts| {
+            Again::plan(facts, course, approving, head.position, stage_ids.clone(), evaluation_ids.clone())
+        };
+        let again = plan(&facts);
+        if again.route.stages.is_empty() {
+            return Ok(again);
+        }
+        // Who could decide is asked only where there is something to decide.
+        let sets = possible_sets(&facts.controls, &[], request.target_id);
+        facts.approvers = self.store.resolve(&sets, request.requestor_id, request.target_id).await?;
+        Ok(plan(&facts))
+    }
+
+    async fn control_facts(&self) -> Result<Vec<ControlFacts>, Fault> {
+        Ok(self.store.controls().await?.into_iter().map(control_facts).collect())
+    }
+
+    async fn read_sources(&self, sources: &[RiskSource], people: &[UserId]) -> Vec<Reading> {
+        let readings = sources.iter().map(|source| self.sources.read(*source, people, &self.clock));
+        join_all(readings).await.into_iter().flatten().collect()
+    }
+}
+
+fn stored_facts(request: &request::Model) -> Result<Facts, Fault> {
+    serde_json::from_str(&request.facts)
+        .map_err(|error| Fault::Internal(format!("the facts of {} cannot be read: {error}", request.id)))
+}
+
+/// Whose risk counts in a request: the requestor's, and the target's where that is somebody else.
+fn parties(request: &request::Model) -> Vec<UserId> {
+    let mut people = vec![request.requestor_id];
+    if request.target_id != request.requestor_id {
+        people.push(request.target_id);
+    }
+    people
+}
