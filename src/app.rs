@@ -18,8 +18,8 @@ use crate::config::{Config, IssuerConfig};
 use crate::demo;
 use crate::domain::permission::Principal;
 use crate::graphql::document::{Documents, Limits};
-use crate::http::{self, Explorer, Person};
-use crate::lifecycle::Shutdown;
+use crate::http::{self, Explorer, ForwardedHeader, Person, Proxies, Tls, TlsFiles};
+use crate::lifecycle::{self, Shutdown};
 use crate::outbound;
 use crate::service::{CursorKey, ImportError, Imported, Services, Sources};
 use crate::store::log::Verdict;
@@ -34,6 +34,9 @@ const DEMO_TOKEN: Seconds = Seconds::hours(8);
 
 /// What is left to the process once its commits have ended, or have been given up.
 const AFTER_COMMITS: Duration = Duration::from_millis(500);
+
+/// Files that the process opens besides connections: databases, the log, certificates.
+const OTHER_FILES: usize = 128;
 
 /// Options of `serve`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,6 +67,12 @@ pub struct Setup {
     pub graphiql: bool,
     /// Origins of web pages that may call.
     pub allowed_origins: Vec<String>,
+    /// Proxies that are believed.
+    pub proxies: Proxies,
+    /// How much the doors take of anybody.
+    pub doors: http::Limits,
+    /// The door's own certificate; None: no TLS.
+    pub tls: Option<TlsFiles>,
     /// How large documents may be.
     pub limits: Limits,
     /// The sources of the documents that alone may run. None: any may.
@@ -93,6 +102,8 @@ impl App {
             .await
             .map_err(|error| format!("listen: {} cannot be used: {error}", setup.listen))?;
         let address = listener.local_addr().map_err(|error| format!("listen: {error}"))?;
+        let metrics = Arc::new(Metrics::default());
+        let tls = setup.tls.map(|files| Tls::open(files, Arc::clone(&metrics), shutdown.clone())).transpose()?;
         let lock = setup.target.file.as_deref().map(lock_for_serving).transpose()?;
         let deployment = prepare(&setup.target, &setup.clock, Some((setup.builtin_issuer, setup.demo))).await?;
         let services = Arc::new(services(&setup.target, &setup.clock, &deployment, setup.sources).await?);
@@ -112,12 +123,14 @@ impl App {
             services: services.clone(),
             verifier,
             clock: setup.clock,
-            metrics: Arc::new(Metrics::default()),
+            metrics: Arc::clone(&metrics),
             explorer: setup.graphiql.then_some(Explorer { people }),
             allowed_origins: setup.allowed_origins,
+            proxies: setup.proxies,
+            limits: setup.doors,
         };
         let loops = worker::start(&services, setup.clockwork, &shutdown);
-        let door = tokio::spawn(http::serve(listener, state, shutdown.clone()));
+        let door = tokio::spawn(http::serve(listener, state, tls, shutdown.clone()));
         Ok(App { address, services, issuer, shutdown, door, loops, _lock: lock })
     }
 
@@ -142,7 +155,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         ));
     }
     let shutdown = Shutdown::on_signals().map_err(|error| format!("signals cannot be handled: {error}"))?;
-    let limits = limits(&config);
+    let (limits, doors, proxies, tls) = (limits(&config), doors(&config), proxies(&config), tls(&config));
     let setup = Setup {
         target: target(&config)?,
         listen: config.listen,
@@ -153,15 +166,20 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         demo: options.demo,
         graphiql: config.web.graphiql.unwrap_or(options.demo),
         allowed_origins: config.web.allowed_origins,
+        proxies,
+        doors,
+        tls,
         limits,
         trusted_documents: config.web.trusted_documents,
         clockwork: true,
     };
+    let scheme = if setup.tls.is_some() { "https" } else { "http" };
     let (graphiql, database) = (setup.graphiql, setup.target.shown());
     let app = App::start(setup, shutdown.clone()).await?;
+    let base = format!("{scheme}://{}", app.address);
     match (&app.issuer, options.demo) {
-        (Some(issuer), true) => say(&demo::greeting(app.address, &database, issuer, &Clock::system(), graphiql))?,
-        _ => say(&format!("riskgate serves http://{}/graphql from {database}\n", app.address))?,
+        (Some(issuer), true) => say(&demo::greeting(&base, &database, issuer, &Clock::system(), graphiql))?,
+        _ => say(&format!("riskgate serves {base}/graphql from {database}\n"))?,
     }
     shutdown.requested().await;
     if !app.stop().await {
@@ -241,8 +259,13 @@ pub async fn audit_verify(config: Config) -> Result<(), String> {
 /// `riskgate check`.
 pub async fn check(config: Config) -> Result<(), String> {
     let target = target(&config)?;
+    let files = tls(&config);
     Documents::new(&graphql::sdl(), limits(&config), config.web.trusted_documents)?;
     say("configuration: good\n")?;
+    if let Some(files) = files {
+        http::check_tls(&files)?;
+        say("certificate: good\n")?;
+    }
     must_be_current(&target).await?;
     let store = Store::open(&target, Clock::system(), 1).await.map_err(|error| error.to_string())?;
     let head = store.head().await.map_err(|error| error.to_string())?;
@@ -294,6 +317,33 @@ fn limits(config: &Config) -> Limits {
         cost: config.limit("cost").unwrap_or(default.cost),
         errors: count("errors", default.errors),
     }
+}
+
+fn doors(config: &Config) -> http::Limits {
+    let mut limits = http::Limits::default();
+    for (name, value) in &config.limits {
+        limits.set(name, *value);
+    }
+    // Where there are no descriptors left, nobody is let in, not even who would be let in instead of somebody idle.
+    let room = lifecycle::raise_file_limit().saturating_sub(OTHER_FILES).max(1);
+    if config.limit("connections").is_some() && limits.connections > room {
+        tracing::warn!(room, "the system allows fewer open files than limits.connections");
+    }
+    limits.connections = limits.connections.min(room);
+    limits
+}
+
+fn proxies(config: &Config) -> Proxies {
+    let header = match config.web.is_forwarded_standard {
+        true => ForwardedHeader::Forwarded,
+        false => ForwardedHeader::XForwardedFor,
+    };
+    Proxies { networks: config.web.trusted_proxies.clone(), header }
+}
+
+fn tls(config: &Config) -> Option<TlsFiles> {
+    let files = config.tls.as_ref()?;
+    Some(TlsFiles { certificate: files.certificate.clone(), private_key: files.private_key.clone() })
 }
 
 /// A closed pipe is nobody's fault: whoever read has read enough.

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 mod issuer;
 mod key;
 
+use ipnet::IpNet;
 pub use issuer::{ISSUER_KEYS, IssuerConfig};
 pub use key::{KEYS, Key, Kind};
 
@@ -36,6 +37,8 @@ pub struct Config {
     pub builtin_issuer: Option<bool>,
     /// The doors.
     pub web: Web,
+    /// The door's own certificate.
+    pub tls: Option<Tls>,
     /// The limits that were given, by the name of their key in the section `limits`.
     pub limits: BTreeMap<&'static str, u64>,
     /// The identity providers.
@@ -56,8 +59,21 @@ pub struct Web {
     pub graphiql: Option<bool>,
     /// The origins that may call, each as browsers send it: `https://portal.example.com`.
     pub allowed_origins: Vec<String>,
+    /// The proxies whose forwarded header is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Do they write `Forwarded`, rather than `X-Forwarded-For`?
+    pub is_forwarded_standard: bool,
     /// The sources of the documents that alone may run. None: any may.
     pub trusted_documents: Option<Vec<String>>,
+}
+
+/// What the section `tls` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The file of the certificate.
+    pub certificate: PathBuf,
+    /// The file of its private key.
+    pub private_key: PathBuf,
 }
 
 /// A database URL, which may hold a password: not printed by `Debug`.
@@ -122,13 +138,12 @@ impl Setting {
     }
 
     fn number(&self) -> Result<u64, String> {
-        match &self.value {
-            toml::Value::Integer(number) => u64::try_from(*number).map_err(|_| self.mismatch()),
-            toml::Value::String(text) if !matches!(self.origin, Origin::File(_)) => {
-                text.parse().map_err(|_| self.mismatch())
-            }
-            _ => Err(self.mismatch()),
-        }
+        let number = match &self.value {
+            toml::Value::Integer(number) => u64::try_from(*number).ok(),
+            toml::Value::String(text) if !matches!(self.origin, Origin::File(_)) => text.parse().ok(),
+            _ => None,
+        };
+        number.ok_or_else(|| self.mismatch())
     }
 
     fn list(&self) -> Result<Vec<String>, String> {
@@ -228,8 +243,11 @@ impl Settings {
             web: Web {
                 graphiql: self.get("web.graphiql").map(Setting::flag).transpose()?,
                 allowed_origins: self.allowed_origins()?,
+                trusted_proxies: self.trusted_proxies()?,
+                is_forwarded_standard: self.is_forwarded_standard()?,
                 trusted_documents: self.trusted_documents()?,
             },
+            tls: self.tls()?,
             limits: self.limits()?,
             issuers: self.issuers.clone(),
         })
@@ -278,6 +296,35 @@ impl Settings {
             }
         }
         Ok(origins)
+    }
+
+    fn trusted_proxies(&self) -> Result<Vec<IpNet>, String> {
+        let Some(setting) = self.get("web.trusted_proxies") else { return Ok(Vec::new()) };
+        let read = |text: &String| {
+            let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+            network.map_err(|_| setting.fault(format!("{text:?} is no address or network, such as 10.0.0.0/8")))
+        };
+        setting.list()?.iter().map(read).collect()
+    }
+
+    fn is_forwarded_standard(&self) -> Result<bool, String> {
+        let Some(setting) = self.get("web.forwarded_header") else { return Ok(false) };
+        match setting.text()? {
+            "x-forwarded-for" => Ok(false),
+            "forwarded" => Ok(true),
+            _ => Err(setting.mismatch()),
+        }
+    }
+
+    fn tls(&self) -> Result<Option<Tls>, String> {
+        match (self.get("tls.certificate_file"), self.get("tls.private_key_file")) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(private_key)) => {
+                Ok(Some(Tls { certificate: certificate.text()?.into(), private_key: private_key.text()?.into() }))
+            }
+            (Some(given), None) => Err(given.fault("tls.private_key_file is missing")),
+            (None, Some(given)) => Err(given.fault("tls.certificate_file is missing")),
+        }
     }
 }
 
@@ -441,6 +488,32 @@ mod tests {
         let over =
             with(&both.replace("database_url =", "#"), &[("RISKGATE_DATABASE_URL", "sqlite://b.db")], &[]).unwrap();
         assert_eq!(over.database_url.0, "sqlite://b.db", "the environment wins over the file");
+    }
+
+    #[test]
+    fn the_doors_are_configured() {
+        let text = "[web]\ntrusted_proxies = ['10.0.0.0/8', '::1']\nforwarded_header = 'forwarded'
+            [tls]\ncertificate_file = 'a.pem'\nprivate_key_file = 'b.pem'\n[limits]\nconnections = 7";
+        let config = with(text, &[("RISKGATE_LIMITS__COST_BURST", "8")], &[]).unwrap();
+        assert_eq!(config.web.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
+        assert!(config.web.is_forwarded_standard);
+        assert_eq!(config.tls, Some(Tls { certificate: "a.pem".into(), private_key: "b.pem".into() }));
+        assert_eq!(config.limits, [("connections", 7), ("cost_burst", 8)].into());
+
+        assert_eq!(
+            fault("[tls]\ncertificate_file = 'a'", &[], &[]),
+            "FILE: tls.certificate_file: tls.private_key_file is missing"
+        );
+        assert_eq!(
+            fault("[web]\ntrusted_proxies = ['proxy']", &[], &[]),
+            "FILE: web.trusted_proxies: \"proxy\" is no address or network, such as 10.0.0.0/8"
+        );
+        for value in ["-1", "x", "1.5"] {
+            let fault = fault("", &[("RISKGATE_LIMITS__CONNECTIONS", value)], &[]);
+            assert!(fault.contains("must be a whole number"), "{fault}");
+        }
+        assert!(fault("[limits]\nconnections = '7'", &[], &[]).contains("must be a whole number"));
+        assert!(fault("[limits]\nconections = 7", &[], &[]).ends_with("the nearest is limits.connections"));
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! The demo world: a small company with fixed ids, and a history that its own use cases made, with the clock set back. Nothing in it
 //! is forged.
 
-use std::net::SocketAddr;
-
 use entity::{
     CatalogId, DirectoryRole, GroupId, PackageId, PolicyId, PolicyStage, RequestId, RiskLevel, RiskSource, Seconds,
     SubjectSet, Timestamp, UserId, Verdict, canonical_uuid, deployment,
@@ -65,9 +63,9 @@ pub fn people() -> Vec<Person> {
         .collect()
 }
 
-/// What `serve --demo` prints once it is ready.
-pub fn greeting(address: SocketAddr, database: &str, issuer: &Issuer, clock: &Clock, graphiql: bool) -> String {
-    let mut text = format!("riskgate serves the demo world at http://{address}/graphql from {database}\n\n");
+/// What `serve --demo` prints once it is ready; `base` is where, such as `http://127.0.0.1:8080`.
+pub fn greeting(base: &str, database: &str, issuer: &Issuer, clock: &Clock, graphiql: bool) -> String {
+    let mut text = format!("riskgate serves the demo world at {base}/graphql from {database}\n\n");
     let mut sample = String::new();
     for person in people() {
         let roles = person.roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
@@ -78,12 +76,12 @@ pub fn greeting(address: SocketAddr, database: &str, issuer: &Issuer, clock: &Cl
     }
     text.push_str(&format!(
         "\nA token for anybody: riskgate token alice@example.com\nWhat waits for sam:\n\n\
-         curl -s http://{address}/graphql -H 'Content-Type: application/json' -H 'Authorization: Bearer {sample}' \
+         curl -s {base}/graphql -H 'Content-Type: application/json' -H 'Authorization: Bearer {sample}' \
          -d '{{\"query\":\"{{ pendingRiskApprovals {{ nodes {{ id dueAt request {{ requestor {{ displayName }} \
          accessPackage {{ displayName }} }} evaluation {{ level reason }} }} }} }}\"}}'\n"
     ));
     if graphiql {
-        text.push_str(&format!("\nGraphiQL: http://{address}/\n"));
+        text.push_str(&format!("\nGraphiQL: {base}/\n"));
     }
     text
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -96,6 +97,15 @@ impl Shutdown {
     pub async fn released(&self, limit: Duration) -> bool {
         tokio::time::timeout(limit, self.held.closed()).await.is_ok()
     }
+}
+
+/// Raises the number of files that the process may have open to what the system allows at most; says how many that is now.
+pub fn raise_file_limit() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let now = if setrlimit(Resource::Nofile, raised).is_ok() { raised.current } else { limit.current };
+    // None: there is no limit.
+    now.map_or(usize::MAX, |now| usize::try_from(now).unwrap_or(usize::MAX))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// The environment variable that filters the log.
 pub const FILTER_VARIABLE: &str = "RISKGATE_LOG";
 
-const DEFAULT_FILTER: &str = "info,sqlx=warn,sea_orm_migration=warn";
+const DEFAULT_FILTER: &str = "info,sqlx=warn,sqlx::pool::acquire=error,sea_orm_migration=warn";
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -110,11 +110,28 @@ pub const ERROR_CODES: [&str; 11] = [
     "PERSISTED_QUERY_NOT_SUPPORTED",
 ];
 
+/// Why connections are cut, in the order of [`Metrics::cuts`].
+pub const CUTS: [&str; 8] =
+    ["slow_head", "idle", "slow_reader", "crowded", "full", "malformed", "handshake", "half_open"];
+
+/// The statuses of answers to HTTP requests, in the order of [`Metrics::statuses`]; all others are counted as the last one.
+pub const STATUSES: [u16; 17] = [101, 200, 204, 400, 401, 403, 404, 405, 406, 408, 413, 414, 415, 429, 431, 503, 500];
+
 /// Every number of one process, shared by `Arc`. A new one is a field here and a line in [`Metrics::render`].
 #[derive(Debug, Default)]
 pub struct Metrics {
     /// HTTP requests on `/graphql`, WebSocket upgrades included.
     pub requests: Counter,
+    /// Answers to HTTP requests, by status: see [`STATUSES`].
+    pub statuses: [Counter; STATUSES.len()],
+    /// Open connections.
+    pub connections: Gauge,
+    /// Connections cut, by reason: see [`CUTS`].
+    pub cuts: [Counter; CUTS.len()],
+    /// Requests and WebSockets that did not say who they are, or were not who they said.
+    pub failed_authentications: Counter,
+    /// Times that a changed certificate could not be used.
+    pub certificate_faults: Counter,
     /// GraphQL operations begun, over every transport.
     pub operations: Counter,
     /// Documents that had been read before.
@@ -152,10 +169,44 @@ impl Metrics {
         }
     }
 
+    /// Counts an answer under its status.
+    pub fn count_status(&self, status: u16) {
+        let at = STATUSES.iter().position(|known| *known == status).unwrap_or(STATUSES.len() - 1);
+        if let Some(counter) = self.statuses.get(at) {
+            counter.add_one();
+        }
+    }
+
+    /// Counts a connection that was cut; `reason` is one of [`CUTS`].
+    pub fn count_cut(&self, reason: &str) {
+        if let Some(counter) = CUTS.iter().position(|known| *known == reason).and_then(|at| self.cuts.get(at)) {
+            counter.add_one();
+        }
+    }
+
     /// All of it in Prometheus' text format.
     pub fn render(&self) -> String {
         let mut text = Exposition(String::with_capacity(4096));
         text.counter("riskgate_http_requests_total", "HTTP requests on /graphql.", &self.requests);
+        text.head("riskgate_http_responses_total", "Answers to HTTP requests, by status.", "counter");
+        for (status, counter) in STATUSES.iter().zip(&self.statuses) {
+            text.sample(&format!("riskgate_http_responses_total{{status=\"{status}\"}}"), counter.get());
+        }
+        text.gauge("riskgate_connections", "Open connections.", &self.connections);
+        text.head("riskgate_connections_cut_total", "Connections cut, by reason.", "counter");
+        for (reason, counter) in CUTS.iter().zip(&self.cuts) {
+            text.sample(&format!("riskgate_connections_cut_total{{reason=\"{reason}\"}}"), counter.get());
+        }
+        text.counter(
+            "riskgate_failed_authentications_total",
+            "Requests and WebSockets without a good token.",
+            &self.failed_authentications,
+        );
+        text.counter(
+            "riskgate_certificate_faults_total",
+            "Times that a changed certificate could not be used.",
+            &self.certificate_faults,
+        );
         text.counter("riskgate_operations_total", "GraphQL operations begun.", &self.operations);
         text.counter("riskgate_documents_known_total", "Documents that had been read before.", &self.documents_known);
         text.counter("riskgate_documents_read_total", "Documents read and validated.", &self.documents_read);

@@ -143,6 +143,16 @@ impl Place {
         command.args(["serve", "--builtin-issuer", "--listen", "127.0.0.1:0", "--database-url", &self.url]);
         // What tells this program where PostgreSQL is would be unknown keys to the server.
         command.env_remove("RISKGATE_BENCH_POSTGRES_URL").env_remove("RISKGATE_TEST_POSTGRES_URL");
+        // Everybody comes from one address here, and a few people ask for what thousands would.
+        command
+            .env("RISKGATE_LIMITS__CONNECTIONS_PER_ADDRESS", "100000")
+            .env("RISKGATE_LIMITS__STREAMS_PER_USER", "100000");
+        command.env("RISKGATE_LIMITS__COST_AT_ONCE", "1000000000000");
+        for bucket in ["COST", "DECISIONS"] {
+            for size in ["BURST", "PER_MINUTE"] {
+                command.env(format!("RISKGATE_LIMITS__{bucket}_{size}"), "1000000000000");
+            }
+        }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().ok_or("a pipe")?).read_line(&mut line)?;

@@ -14,6 +14,7 @@ use riskgate::clock::Clock;
 use riskgate::domain::control::Update;
 use riskgate::domain::permission::{Actor, Principal};
 use riskgate::graphql::document::Limits;
+use riskgate::http::{self, Proxies};
 use riskgate::lifecycle::Shutdown;
 use riskgate::service::{CreateCatalog, CreatePackage, CreatePolicy, Picture, Services, Submit};
 use serde_json::json;
@@ -79,6 +80,9 @@ pub async fn seed(place: &Place, requests: usize) -> Result<(App, World), Failur
         demo: false,
         graphiql: false,
         allowed_origins: Vec::new(),
+        proxies: Proxies::default(),
+        doors: http::Limits::default(),
+        tls: None,
         limits: Limits::default(),
         trusted_documents: None,
         clockwork: false,

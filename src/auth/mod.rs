@@ -21,7 +21,8 @@ pub use issuer::{Issuer, KeyFault, new_key};
 pub use provider::{Ailment, Provider, ProviderSettings};
 pub use token::TokenFault;
 
-use crate::domain::permission::{Actor, Principal};
+use crate::domain::permission::Actor;
+pub use crate::domain::permission::Principal;
 use crate::service::{Fault, Services};
 use token::Unverified;
 

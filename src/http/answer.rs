@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_graphql::{ErrorExtensionValues, Response, ServerError, Value};
 use serde::Serialize;
@@ -59,7 +60,7 @@ impl Answer {
             payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let mut error = ServerError::new(format!("panic: {}", text.unwrap_or("no message")), None);
         mask(&mut error, metrics);
-        Answer { errors: vec![error], data: Some(Value::Null), extensions: BTreeMap::new() }
+        Answer { errors: vec![error], data: None, extensions: BTreeMap::new() }
     }
 
     /// The engine's response, made fit to leave the house.
@@ -84,10 +85,43 @@ impl Answer {
         Answer { errors: response.errors, data: has_begun.then_some(response.data), extensions: response.extensions }
     }
 
-    /// Did execution begin?
+    /// How many values it has, as an operation's cost counts them: one for each field.
+    pub fn values(&self) -> u64 {
+        fn count(value: &Value) -> u64 {
+            match value {
+                Value::Object(fields) => fields.values().map(|value| 1 + count(value)).sum(),
+                Value::List(items) => items.iter().map(count).sum(),
+                _ => 0,
+            }
+        }
+        self.data.as_ref().map_or(0, count)
+    }
+
+    /// The buckets do not hold what was asked for.
+    pub fn too_much(wait: Duration, metrics: &Metrics) -> Answer {
+        let mut error = ServerError::new("You have asked for too much. Wait, then try again.", None);
+        let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
+        extensions.set("retryAfter", seconds(wait));
+        Answer::refusing(vec![error], "LIMIT_EXCEEDED", metrics)
+    }
+
+    /// Did execution begin, and was not given up?
     pub fn has_begun(&self) -> bool {
         self.data.is_some()
     }
+
+    /// Why it did not: the first error's code.
+    pub fn refusal(&self) -> Option<&'static str> {
+        match self.data {
+            Some(_) => None,
+            None => Some(self.errors.first().and_then(own_code).unwrap_or("INTERNAL")),
+        }
+    }
+}
+
+/// In whole seconds, rounded up, and never none.
+pub(super) fn seconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
 }
 
 fn own_code(error: &ServerError) -> Option<&'static str> {
@@ -169,6 +203,15 @@ mod tests {
             assert!(error["message"].as_str().unwrap().contains(reference));
             assert!(!json.to_string().to_lowercase().contains("secret"));
         }
+    }
+
+    #[test]
+    fn a_panic_is_one_masked_error_without_data() {
+        let answer = Answer::panicked(&"secret", &Metrics::default());
+        assert_eq!(answer.refusal(), Some("INTERNAL"));
+        let json = serde_json::to_value(&answer).unwrap();
+        assert_eq!((json["errors"].as_array().unwrap().len(), json.get("data")), (1, None));
+        assert!(!json.to_string().contains("secret"));
     }
 
     #[test]

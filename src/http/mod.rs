@@ -6,16 +6,25 @@
 
 mod accept;
 mod answer;
+mod client;
 mod cors;
+mod crowd;
+mod delivery;
 mod explorer;
 mod graphql;
 mod health;
+mod limits;
+mod listen;
 mod operation;
-mod patience;
+mod rate;
+mod share;
 mod sse;
+mod tls;
+mod turn;
+mod wire;
 mod ws;
 
-use std::pin::pin;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,30 +35,22 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{any, get};
 use entity::Timestamp;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use rate::Rates;
+use share::Shares;
+use turn::Turns;
 
+pub use client::{ForwardedHeader, Proxies};
 pub use explorer::{Explorer, Person};
+pub use limits::Limits;
+pub use listen::serve;
+pub use rate::Rate;
+pub use tls::{Tls, TlsFiles, check as check_tls};
 
-use crate::auth::Verifier;
+use crate::auth::{Principal, Verifier};
 use crate::clock::Clock;
 use crate::lifecycle::Shutdown;
 use crate::service::Services;
 use crate::telemetry::Metrics;
-
-/// The largest request body and the largest WebSocket message, in bytes.
-const BODY_LIMIT: usize = 256 * 1024;
-
-/// For the headers of a request to arrive; also how long an idle connection is kept.
-const HEADERS_LIMIT: Duration = Duration::from_secs(10);
-
-/// What one connection buffers at most in each direction, in bytes; larger headers are refused with 431.
-const BUFFER_LIMIT: usize = 32 * 1024;
-
-/// What is left to the rest of the process once the doors are closed.
-const AFTER_DOORS: Duration = Duration::from_secs(2);
 
 /// How often a clock that is moved by hand is asked: it wakes nobody.
 const MANUAL_CLOCK_STEP: Duration = Duration::from_millis(20);
@@ -75,52 +76,71 @@ pub struct State {
     pub explorer: Option<Explorer>,
     /// Origins of web pages that may call.
     pub allowed_origins: Vec<String>,
+    /// Proxies that are believed.
+    pub proxies: Proxies,
+    /// How much is taken of anybody.
+    pub limits: Limits,
 }
 
-/// The state, and the wish to stop.
+/// The state, the wish to stop, and who holds how much.
 struct Door {
     state: State,
     shutdown: Shutdown,
+    rates: Rates,
+    streams: Arc<Shares<Principal>>,
+    bodies: Arc<Shares<Principal>>,
+    answers: Arc<Shares<Principal>>,
+    turns: Turns,
 }
 
-/// Serves until `shutdown` is asked for, then lets what is running finish: requests are answered, streams end, WebSockets close
-/// with 1001.
-pub async fn serve(listener: TcpListener, state: State, shutdown: Shutdown) {
-    let router = router(state, shutdown.clone());
-    {
-        let mut stop = pin!(shutdown.requested());
-        loop {
-            let accepted = tokio::select! {
-                () = &mut stop => break,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, _)) => drop(tokio::spawn(connection(stream, router.clone(), shutdown.clone()))),
-                Err(fault) => {
-                    // Mostly "too many open files": accepting at once would fail at once.
-                    tracing::warn!(%fault, "a connection was not accepted");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
+/// A body, or an answer, that is no larger takes part in no budget, in bytes: there are no more of them than connections.
+const SMALL: usize = 8 * 1024;
+
+/// Bodies that are still arriving: what those of one user, and all together, may hold, in bytes.
+const BODIES_PER_USER: usize = 4 * 1024 * 1024;
+const BODIES: usize = 16 * 1024 * 1024;
+
+/// The same for answers that are not taken yet.
+const ANSWERS_PER_USER: usize = 8 * 1024 * 1024;
+const ANSWERS: usize = 32 * 1024 * 1024;
+
+impl Door {
+    fn new(state: State, shutdown: Shutdown) -> Door {
+        let limits = &state.limits;
+        Door {
+            rates: Rates::new(limits),
+            streams: Shares::new(limits.streams_per_user, usize::MAX),
+            bodies: Shares::new(BODIES_PER_USER.max(limits.message_bytes), BODIES.max(limits.message_bytes)),
+            answers: Shares::new(ANSWERS_PER_USER, ANSWERS),
+            turns: Turns::new(limits.cost_at_once),
+            state,
+            shutdown,
         }
     }
-    drop(listener);
-    if !shutdown.released(shutdown.remaining().saturating_sub(AFTER_DOORS)).await {
-        tracing::warn!("some connections did not end in time");
+
+    /// Somebody at this address is not who they say.
+    ///
+    /// # Errors
+    /// There were too many such: how long to wait.
+    fn fail(&self, client: IpAddr) -> Result<(), Duration> {
+        self.state.metrics.failed_authentications.add_one();
+        self.rates.fail(client, self.state.clock.now())
     }
 }
 
-/// Every route; what [`serve`] serves, and tests call without a socket.
-pub fn router(state: State, shutdown: Shutdown) -> Router {
+/// Every route.
+fn routes(door: Arc<Door>) -> Router {
     let mut router = Router::new()
         .route("/graphql", any(graphql::handle))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics));
-    if state.explorer.is_some() {
+        .route("/metrics", get(health::metrics))
+        .method_not_allowed_fallback(graphql::wrong_method)
+        .fallback(graphql::nowhere);
+    if door.state.explorer.is_some() {
         router = router.merge(explorer::routes());
     }
-    router.with_state(Arc::new(Door { state, shutdown })).layer(map_response(harden))
+    router.with_state(door).layer(map_response(harden))
 }
 
 async fn harden(mut response: Response) -> Response {
@@ -128,29 +148,6 @@ async fn harden(mut response: Response) -> Response {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
-}
-
-async fn connection(stream: TcpStream, router: Router, shutdown: Shutdown) {
-    let _hold = shutdown.hold();
-    // Small messages go out at once; where the system refuses, they are only later.
-    let _ = stream.set_nodelay(true);
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_LIMIT)
-        .max_buf_size(BUFFER_LIMIT)
-        .serve_connection(TokioIo::new(patience::Patient::new(stream)), TowerToHyperService::new(router))
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.requested() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(fault) = ended {
-        tracing::debug!(%fault, "a connection broke");
-    }
 }
 
 /// Waits until the clock has reached `at`.

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use apollo_compiler::executable::OperationType;
 use apollo_compiler::response::JsonMap;
-use async_graphql::Response;
+use async_graphql::{Response, value};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
 
 use super::answer::Answer;
+use super::rate::Price;
 use super::{Door, State};
+use crate::auth::Principal;
 use crate::graphql::document::{self, Documents, Hash, Refusal};
 use crate::graphql::{News, Session, Source};
 use crate::service::Fault;
@@ -21,8 +23,15 @@ use crate::service::Fault;
 /// How long a query or a mutation may run.
 const EXECUTION_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long an operation waits for its user's others.
+const TURN_LIMIT: Duration = Duration::from_secs(15);
+
 /// A document longer than this is read away from the threads that serve everybody.
 const SMALL: usize = 4 * 1024;
+
+/// What it costs to read a document that has not been seen before: a base, and one for so many bytes.
+const READING: u64 = 50;
+const BYTES_READ: u64 = 16;
 
 /// What a client sends, by POST, GET or WebSocket. Members that are not known are ignored, null means absent.
 #[derive(Debug, Default, Deserialize)]
@@ -38,6 +47,25 @@ impl Call {
     /// Is there neither a document nor the hash of one?
     pub fn is_empty(&self) -> bool {
         self.query.is_none() && self.persisted_query().is_none()
+    }
+
+    /// What reading the document costs where it has not been seen before, whether it is good or not.
+    fn fee(&self) -> u64 {
+        self.query.as_ref().map_or(0, |query| READING + query.len() as u64 / BYTES_READ)
+    }
+
+    /// Takes that from the buckets of `who`, before anything is read.
+    ///
+    /// # Errors
+    /// How long to wait until there is enough.
+    pub fn charge(&self, door: &Door, who: &Principal) -> Result<(), Duration> {
+        door.rates.take(who, Price { cost: self.fee(), decisions: 0 }, door.state.clock.now())
+    }
+
+    /// `"extensions": { "cost": true }` asks for `extensions.cost` in the answer.
+    fn asks_for_cost(&self) -> bool {
+        let asked = self.extensions.as_ref().and_then(|extensions| extensions.get("cost"));
+        asked == Some(&serde_json::Value::Bool(true))
     }
 
     fn persisted_query(&self) -> Option<&serde_json::Value> {
@@ -58,7 +86,14 @@ impl Call {
 }
 
 /// An operation that may run.
-pub(super) struct Operation(document::Call);
+pub(super) struct Operation {
+    call: document::Call,
+    asks_for_cost: bool,
+    /// What was taken for reading the document, and was not needed.
+    fee: u64,
+    /// Whose buckets have paid for it.
+    payer: Option<Principal>,
+}
 
 impl Operation {
     /// Reads the call: its document, which of its operations is asked for, its variables.
@@ -67,29 +102,68 @@ impl Operation {
     /// The answer to it.
     pub async fn read(call: Call, state: &State) -> Result<Operation, Answer> {
         let refused = |refusal: Refusal| Answer::refusing(refusal.errors, refusal.code, &state.metrics);
-        let hash = call.hash();
-        let document = match call.query {
+        let (hash, fee, asks_for_cost) = (call.hash(), call.fee(), call.asks_for_cost());
+        let (document, is_known) = match call.query {
             Some(query) => find(&state.documents, query, state).await.map_err(refused)?,
             None => {
                 let known = hash.filter(|_| state.documents.is_closed()).and_then(|hash| state.documents.known(&hash));
-                known.ok_or_else(|| {
+                let known = known.ok_or_else(|| {
                     // These very words: some clients know it by them and not by the code.
                     Answer::refused("PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported", &state.metrics)
-                })?
+                })?;
+                (known, true)
             }
         };
         let name = call.operation_name.as_deref();
         let call = state.documents.call(document, name, &call.variables.unwrap_or_default()).map_err(refused)?;
-        Ok(Operation(call))
+        Ok(Operation { call, asks_for_cost, fee: if is_known { fee } else { 0 }, payer: None })
     }
 
     /// Query, mutation or subscription.
     pub fn kind(&self) -> OperationType {
-        self.0.kind()
+        self.call.kind()
+    }
+
+    /// Takes what it can cost from the buckets of `who`; what it did not cost is given back when it has run.
+    ///
+    /// # Errors
+    /// How long to wait until there is enough.
+    pub fn charge(&mut self, door: &Door, who: &Principal) -> Result<(), Duration> {
+        door.rates.settle(who, self.fee);
+        door.rates.take(who, self.price(), door.state.clock.now())?;
+        self.payer = Some(who.clone());
+        Ok(())
+    }
+
+    fn price(&self) -> Price {
+        Price { cost: self.call.cost(), decisions: self.call.decisions() }
+    }
+
+    /// Gives back what `answer` was less than expected, and says so where that was asked for.
+    fn settle(&self, door: &Door, who: &Principal, answer: &mut Answer) {
+        let used = answer.values();
+        door.rates.settle(who, self.call.cost().saturating_sub(used));
+        if self.asks_for_cost {
+            let (rate, left) = door.rates.costs(who, door.state.clock.now());
+            let cost = value!({
+                "requestedQueryCost": self.call.cost(),
+                "actualQueryCost": used,
+                "throttleStatus": {
+                    "maximumAvailable": rate.burst,
+                    "currentlyAvailable": left,
+                    "restoreRate": rate.per_minute / 60,
+                },
+            });
+            answer.extensions.insert("cost".to_owned(), cost);
+        }
     }
 }
 
-async fn find(documents: &Arc<Documents>, source: String, state: &State) -> Result<Arc<document::Document>, Refusal> {
+async fn find(
+    documents: &Arc<Documents>,
+    source: String,
+    state: &State,
+) -> Result<(Arc<document::Document>, bool), Refusal> {
     let found = if source.len() <= SMALL {
         documents.find(&source)
     } else {
@@ -108,13 +182,33 @@ async fn find(documents: &Arc<Documents>, source: String, state: &State) -> Resu
         true => state.metrics.documents_known.add_one(),
         false => state.metrics.documents_read.add_one(),
     }
-    Ok(document)
+    Ok((document, is_known))
 }
 
 /// Runs a query or a mutation.
-pub(super) async fn execute(state: &State, mut operation: Operation, session: Session) -> Answer {
+pub(super) async fn execute(door: &Door, mut operation: Operation, session: Session) -> Answer {
+    let payer = operation.payer.take();
+    let turn = match &payer {
+        None => None,
+        Some(who) => match tokio::time::timeout(TURN_LIMIT, door.turns.wait(who, operation.call.cost())).await {
+            Ok(turn) => Some(turn),
+            Err(_) => {
+                door.rates.settle(who, operation.call.cost());
+                return Answer::refused("TIMEOUT", "Too much of yours is under way. Try again.", &door.state.metrics);
+            }
+        },
+    };
+    let mut answer = perform(&door.state, &mut operation, session).await;
+    drop(turn);
+    if let Some(who) = payer {
+        operation.settle(door, &who, &mut answer);
+    }
+    answer
+}
+
+async fn perform(state: &State, operation: &mut Operation, session: Session) -> Answer {
     state.metrics.operations.add_one();
-    let request = match operation.0.request() {
+    let request = match operation.call.request() {
         Ok(request) => request,
         Err(refusal) => return Answer::refusing(refusal.errors, refusal.code, &state.metrics),
     };
@@ -151,7 +245,7 @@ pub(super) async fn start(
         return Box::pin(follow(door, operation, session, resume)).await;
     }
     let once = async move {
-        let answer = execute(&door.state, operation, session).await;
+        let answer = execute(&door, operation, session).await;
         if answer.has_begun() { Step::Next(answer, None) } else { Step::Fail(answer) }
     };
     let done = |step: &Step| matches!(step, Step::Next(..)).then_some(Step::Done);
@@ -225,6 +319,7 @@ impl Following {
 
     async fn tell(&mut self, news: Result<News, Fault>) -> Step {
         let state = &self.door.state;
+        let _turn = state.services.turn().await;
         let is_fault = news.is_err();
         let cursor = news.as_ref().ok().map(|news| news.cursor().to_owned());
         let session = Session::telling(news, &self.session);
@@ -248,7 +343,8 @@ impl Drop for Following {
 /// The engine's first response to a subscription; none where its field only found the source.
 async fn run(state: &State, operation: &mut Operation, session: Arc<Session>) -> Result<Option<Response>, Answer> {
     let metrics = &state.metrics;
-    let request = operation.0.request().map_err(|refusal| Answer::refusing(refusal.errors, refusal.code, metrics))?;
+    let request =
+        operation.call.request().map_err(|refusal| Answer::refusing(refusal.errors, refusal.code, metrics))?;
     let mut responses = state.schema.execute_stream(request.data(session)).boxed();
     let work = AssertUnwindSafe(responses.next()).catch_unwind();
     let panicked = |payload: Box<dyn Any + Send>| Answer::panicked(payload.as_ref(), metrics);

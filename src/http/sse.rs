@@ -15,8 +15,9 @@ use futures_util::stream::{self, BoxStream};
 use super::accept::Form;
 use super::answer::Answer;
 use super::operation::{self, Operation, Step};
+use super::share::Share;
 use super::{Door, until};
-use crate::auth::Claims;
+use crate::auth::{Claims, Principal};
 use crate::graphql::Session;
 
 /// Between two signs of life: proxies cut what is silent for longer.
@@ -40,6 +41,7 @@ pub(super) async fn stream(
     session: Session,
     claims: Claims,
     resume: Option<String>,
+    share: Share<Principal>,
 ) -> Response {
     let feed = Feed {
         steps: operation::start(Arc::clone(&door), operation, session, resume).await,
@@ -52,6 +54,7 @@ pub(super) async fn stream(
             async move { until(&clock, claims.expires_at).await }
         }),
         has_ended: false,
+        _share: share,
         door,
     };
     let opening = stream::once(async { Bytes::from_static(COMMENT) });
@@ -84,6 +87,7 @@ struct Feed {
     stop: Pin<Box<dyn Future<Output = ()> + Send>>,
     expiry: Pin<Box<dyn Future<Output = ()> + Send>>,
     has_ended: bool,
+    _share: Share<Principal>,
 }
 
 impl Feed {

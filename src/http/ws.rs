@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,25 +22,15 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_stream::StreamMap;
 
 use super::answer::Answer;
+use super::crowd::{Guest, Visit};
 use super::operation::{self, Call, Operation, Step};
-use super::{BODY_LIMIT, Door, State, until};
-use crate::auth::{self, Claims, Denied};
+use super::share::Share;
+use super::{Door, SMALL, until};
+use crate::auth::{self, Claims, Denied, Principal};
 use crate::graphql::Session;
 use crate::lifecycle::Hold;
 
 const PROTOCOL: &str = "graphql-transport-ws";
-
-/// For `connection_init` to arrive.
-const INIT_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Between two pings of ours.
-const PING: Duration = Duration::from_secs(25);
-
-/// Without any frame for so long the client is taken for gone.
-const SILENCE: Duration = Duration::from_secs(60);
-
-/// How long a client may take no bytes.
-const SLOW: Duration = Duration::from_secs(30);
 
 /// For the client to answer our close, so that it has read the reason before the connection is gone.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -47,22 +38,23 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// What a socket reads at a time, in bytes: the library's 128 KiB would be what an idle subscriber costs.
 const READ_BUFFER: usize = 1024;
 
-/// Operations that one socket runs at a time.
-const OPERATIONS_LIMIT: usize = 100;
+/// What a client may send before it has said who it is, in bytes: its token, and a little.
+const OPENING_LIMIT: usize = 32 * 1024;
 
 /// The longest reason that a close frame can carry, in bytes.
 const REASON_LIMIT: usize = 123;
 
-/// Answers the handshake; the socket then lives in a task of its own.
-pub(super) fn accept(door: Arc<Door>, upgrade: WebSocketUpgrade) -> Response {
+/// Answers the handshake; the socket then lives in a task of its own. `client`: whose address it is, behind proxies.
+pub(super) fn accept(door: Arc<Door>, upgrade: WebSocketUpgrade, guest: Arc<Guest>, client: IpAddr) -> Response {
     let hold = door.shutdown.hold();
+    guest.allow(OPENING_LIMIT);
     upgrade
         .protocols([PROTOCOL])
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
-        .max_message_size(BODY_LIMIT)
-        .max_frame_size(BODY_LIMIT)
-        .on_upgrade(move |socket| Socket::new(door, socket, hold).run())
+        .max_message_size(door.state.limits.message_bytes)
+        .max_frame_size(door.state.limits.message_bytes)
+        .on_upgrade(move |socket| Socket::new(door, socket, guest, client, hold).run())
 }
 
 /// Why a socket ends.
@@ -84,6 +76,10 @@ impl End {
 
     fn forbidden() -> End {
         End::close(4403, "Forbidden")
+    }
+
+    fn crowded() -> End {
+        End::close(1013, "There is no room now")
     }
 
     fn stopping() -> End {
@@ -123,7 +119,8 @@ impl Frame {
         let text = match message {
             None | Some(Ok(Message::Close(_))) => return Err(End::Gone),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(None),
-            // Also what breaks the framing or is too large.
+            Some(Err(fault)) if is_too_large(&fault) => return Err(End::close(1009, "Message too large")),
+            // Also what breaks the framing.
             Some(Ok(Message::Binary(_)) | Err(_)) => return Err(End::invalid()),
             Some(Ok(Message::Text(text))) => text,
         };
@@ -170,21 +167,34 @@ struct Socket {
     operations: StreamMap<String, BoxStream<'static, Step>>,
     last_frame: Instant,
     next_ping: Instant,
+    guest: Arc<Guest>,
+    client: IpAddr,
+    /// Once it has said who it is.
+    user: Option<Principal>,
     _hold: Hold,
 }
 
+/// What an acknowledged socket counts as.
+struct Place {
+    claims: Claims,
+    _share: Share<Principal>,
+    _visit: Visit,
+}
+
 impl Socket {
-    fn new(door: Arc<Door>, socket: WebSocket, hold: Hold) -> Socket {
+    fn new(door: Arc<Door>, socket: WebSocket, guest: Arc<Guest>, client: IpAddr, hold: Hold) -> Socket {
         door.state.metrics.sockets.add(1);
         let now = Instant::now();
-        Socket { door, socket, operations: StreamMap::new(), last_frame: now, next_ping: now + PING, _hold: hold }
+        let next_ping = now + door.state.limits.ping;
+        let operations = StreamMap::new();
+        Socket { door, socket, operations, last_frame: now, next_ping, guest, client, user: None, _hold: hold }
     }
 
     async fn run(mut self) {
         let end = if self.socket.protocol().is_some_and(|protocol| protocol == PROTOCOL) {
             match Box::pin(self.initialise()).await {
-                Ok(claims) => {
-                    let Err(end) = self.serve(claims).await;
+                Ok(place) => {
+                    let Err(end) = self.serve(place.claims).await;
                     end
                 }
                 Err(end) => end,
@@ -200,9 +210,10 @@ impl Socket {
     }
 
     /// Waits for `connection_init` with a good token, and acknowledges it.
-    async fn initialise(&mut self) -> Result<Claims, End> {
+    async fn initialise(&mut self) -> Result<Place, End> {
         let late = || End::close(4408, "Connection initialisation timeout");
-        let deadline = Instant::now() + INIT_PATIENCE;
+        let deadline = Instant::now() + self.door.state.limits.init;
+        let guest = Arc::clone(&self.guest);
         loop {
             // A client that never stops pinging would never let the time-out have its turn.
             if Instant::now() >= deadline {
@@ -212,15 +223,24 @@ impl Socket {
             let message = tokio::select! {
                 biased;
                 () = door.shutdown.requested() => return Err(End::stopping()),
+                () = guest.is_sent_away() => {
+                    door.state.metrics.count_cut("crowded");
+                    return Err(End::crowded());
+                }
                 message = timeout_at(deadline, self.socket.recv()) => message.map_err(|_| late())?,
             };
             self.last_frame = Instant::now();
             let Some(frame) = Frame::read(message)? else { continue };
             match frame.kind {
                 Kind::ConnectionInit => {
-                    let claims = authenticate(&door.state, frame.token()?).await?;
+                    let claims = authenticate(&door, frame.token()?, self.client).await?;
+                    let mut share = door.streams.open(&claims.principal);
+                    share.grow(1).map_err(|_| End::close(1013, "Too many streams of this user"))?;
+                    let visit = guest.enter().ok_or_else(End::crowded)?;
+                    guest.allow(usize::MAX);
+                    self.user = Some(claims.principal.clone());
                     self.reply::<()>("connection_ack", None, None).await?;
-                    return Ok(claims);
+                    return Ok(Place { claims, _share: share, _visit: visit });
                 }
                 Kind::Subscribe => return Err(End::close(4401, "Unauthorized")),
                 Kind::Ping => self.pong(frame).await?,
@@ -276,8 +296,9 @@ impl Socket {
                 if self.operations.contains_key(&id) {
                     return Err(End::duplicate(&id));
                 }
-                if self.operations.len() >= OPERATIONS_LIMIT {
-                    let text = format!("A socket runs at most {OPERATIONS_LIMIT} operations at a time.");
+                let limit = self.door.state.limits.operations_per_socket;
+                if self.operations.len() >= limit {
+                    let text = format!("A socket runs at most {limit} operations at a time.");
                     let answer = Answer::refused("LIMIT_EXCEEDED", text, &self.door.state.metrics);
                     return self.reply("error", Some(&id), Some(&answer.errors)).await;
                 }
@@ -326,16 +347,17 @@ impl Socket {
     }
 
     fn next_alarm(&self) -> Instant {
-        self.next_ping.min(self.last_frame + SILENCE)
+        self.next_ping.min(self.last_frame + self.door.state.limits.silence)
     }
 
     async fn beat(&mut self) -> Result<(), End> {
-        let now = Instant::now();
-        if now >= self.last_frame + SILENCE {
-            return Err(End::close(1013, "Nothing heard for 60 seconds"));
+        let (now, limits) = (Instant::now(), &self.door.state.limits);
+        if now >= self.last_frame + limits.silence {
+            self.door.state.metrics.count_cut("half_open");
+            return Err(End::close(1013, "Nothing was heard for too long"));
         }
         if now >= self.next_ping {
-            self.next_ping = now + PING;
+            self.next_ping = now + limits.ping;
             self.send(Message::Ping(Bytes::new())).await?;
         }
         Ok(())
@@ -351,6 +373,10 @@ impl Socket {
             tracing::error!(%fault, "an answer could not be written");
             End::close(1011, "Internal error")
         })?;
+        let mut share = self.user.as_ref().map(|user| self.door.answers.open(user));
+        if let Some(share) = share.as_mut().filter(|_| text.len() > SMALL) {
+            share.grow(text.len()).map_err(|_| End::close(1013, "Too much of this user is under way"))?;
+        }
         self.send(Message::Text(text.into())).await
     }
 
@@ -359,12 +385,12 @@ impl Socket {
         tokio::select! {
             biased;
             () = self.door.shutdown.requested() => Err(End::stopping()),
-            sent = timeout(SLOW, self.socket.send(message)) => match sent {
+            sent = timeout(self.door.state.limits.message, self.socket.send(message)) => match sent {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(_)) => Err(End::Gone),
                 Err(_) => {
                     metrics.slow_clients.add_one();
-                    Err(End::close(1013, "Slow client: no bytes taken for 30 seconds"))
+                    Err(End::close(1013, "Slow client: a message was not taken in time"))
                 }
             },
         }
@@ -395,12 +421,22 @@ impl Drop for Socket {
     }
 }
 
+/// Is it the size that is wrong? The library's error is of a crate that is not ours to name, so its text has to do; a test holds it.
+fn is_too_large(fault: &axum::Error) -> bool {
+    fault.to_string().starts_with("Space limit exceeded")
+}
+
 /// Whom the token names, if they are somebody.
-async fn authenticate(state: &State, token: Option<&str>) -> Result<Claims, End> {
-    let now = state.clock.now();
-    match state.verifier.enter(&state.services, token.ok_or_else(End::forbidden)?, now).await {
+async fn authenticate(door: &Door, token: Option<&str>, client: IpAddr) -> Result<Claims, End> {
+    let nobody = || {
+        // The socket closes one way or the other; it is counted, so that the next request over HTTP is told to wait.
+        let _ = door.fail(client);
+        End::forbidden()
+    };
+    let (state, token) = (&door.state, token.ok_or_else(nobody)?);
+    match state.verifier.enter(&state.services, token, state.clock.now()).await {
         Ok((_, claims)) => Ok(claims),
-        Err(Denied::Token(_) | Denied::Nobody) => Err(End::forbidden()),
+        Err(Denied::Token(_) | Denied::Nobody) => Err(nobody()),
         Err(Denied::Unjudged | Denied::Fault(_)) => Err(End::close(1013, "Try again later")),
     }
 }
@@ -413,8 +449,15 @@ async fn start(door: Arc<Door>, claims: &Claims, call: Call) -> BoxStream<'stati
         Err(Denied::Token(_) | Denied::Nobody) => return operation::fail(Answer::unauthenticated(metrics)),
         Err(Denied::Unjudged | Denied::Fault(_)) => return operation::fail(Answer::unavailable(metrics)),
     };
+    let too_much = |wait| operation::fail(Answer::too_much(wait, metrics));
+    if let Err(wait) = call.charge(&door, &claims.principal) {
+        return too_much(wait);
+    }
     match Operation::read(call, &door.state).await {
-        Ok(operation) => {
+        Ok(mut operation) => {
+            if let Err(wait) = operation.charge(&door, &claims.principal) {
+                return too_much(wait);
+            }
             operation::start(Arc::clone(&door), operation, Session::new(actor, claims.expires_at), None).await
         }
         Err(answer) => operation::fail(answer),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use entity::{RequestId, RiskSource, Timestamp, UserId, event};
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tracing::warn;
 
 use super::{Fault, Services};
@@ -23,6 +23,8 @@ use crate::store::{RequestRow, StageRow, Store};
 const POLL: Duration = Duration::from_millis(250);
 /// Events read at a time.
 const BATCH: usize = 500;
+/// Subscribers that read at a time.
+const TURNS: usize = 8;
 
 /// Wakes subscribers of this instance.
 pub struct Follower {
@@ -38,6 +40,9 @@ pub struct Follower {
     nothing: watch::Sender<i64>,
     /// The directory's version when they were told last.
     directory: AtomicI64,
+    /// An event wakes thousands at once. They take turns at the database, so that nobody else waits behind all of them, and nobody's
+    /// wait for a connection runs out.
+    turns: Semaphore,
 }
 
 impl Follower {
@@ -54,6 +59,7 @@ impl Follower {
             readers: Mutex::default(),
             nothing: watch::channel(0).0,
             directory: AtomicI64::new(0),
+            turns: Semaphore::new(TURNS),
         }
     }
 
@@ -237,6 +243,12 @@ impl Services {
         Ok(Reading { services: self.clone(), principal, expires_at, position, waiting: VecDeque::new(), news, rights })
     }
 
+    /// A subscriber's turn to read, held as long as the value; it is waited for as long as it takes.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // Never closed; without a permit it would only be less fair.
+        self.follower.turns.acquire().await.ok()
+    }
+
     /// Position of the newest event, asked of the database.
     pub async fn newest(&self) -> Result<i64, Fault> {
         Ok(self.store.head_position().await?)
@@ -317,6 +329,8 @@ async fn missed_pending_risk(
     reading: &mut Reading,
     sources: Option<&[RiskSource]>,
 ) -> Result<Option<PendingRisk>, Fault> {
+    let services = reading.services.clone();
+    let _turn = services.turn().await;
     loop {
         while let Some(event) = reading.waiting.pop_front() {
             reading.position = event.position;
@@ -366,6 +380,8 @@ enum Missed {
 }
 
 async fn missed_update(reading: &mut Reading, id: RequestId) -> Result<Missed, Fault> {
+    let services = reading.services.clone();
+    let _turn = services.turn().await;
     loop {
         if reading.waiting.is_empty() {
             let events = reading.services.store.request_events_after(id, reading.position).await?;

@@ -56,6 +56,10 @@ fn a_file_or_a_variable_that_cannot_be_read_is_named() {
     assert!(said.contains(&path("broken.toml")) && said.contains("line 2"), "{said}");
     let said = refusal(&["serve", "--config", &path("")]);
     assert!(said.contains(&path("")), "a folder: {said}");
+    let mut serve = riskgate(&["serve", "--listen", "127.0.0.1:0", "--database-url", &url(&folder)]);
+    serve.env("RISKGATE_TLS__CERTIFICATE_FILE", path("tls.crt")).env("RISKGATE_TLS__PRIVATE_KEY_FILE", path("tls.key"));
+    let said = refused(&mut serve);
+    assert!(said.contains(&path("tls.crt")), "{said}");
     let said = refused(riskgate(&["check"]).env("RISKGATE_LISTNE", "127.0.0.1:1"));
     assert!(said.contains("RISKGATE_LISTNE") && said.contains("the nearest is RISKGATE_LISTEN"), "{said}");
     let said = refused(riskgate(&["check"]).env("RISKGATE_DATABASE_URL_FILE", path("nothing")));

@@ -42,6 +42,8 @@ story!(what_the_rules_refuse_never_runs, |world| {
         ("query($first: Int!) { accessPackages(first: $first) { totalCount } }", json!({ "first": 3_000_000_000_i64 })),
         ("query($id: ID) { node(id: $id) { id } }", json!({ "id": "x" })),
         ("{ viewer { a: user { id } } viewer { a: user { id: displayName } } }", json!({})),
+        ("{ nodes(ids: [\"a\"]) { id } ... { nodes(ids: [\"a\", \"b\"]) { id } } }", json!({})),
+        ("{ a: users(filter: {}) { totalCount } a: users(filter: { search: \"a\" }) { totalCount } }", json!({})),
         ("subscription { pendingRiskApprovalCreated { cursor } __typename }", json!({})),
         ("query A { viewer { user { id } } } query B { viewer { user { id } } }", json!({})),
         ("{ auditEvents(filter: { occurredAfter: \"yesterday\" }) { totalCount } }", json!({})),

@@ -217,6 +217,24 @@ fn the_schema_file_is_what_the_program_prints() {
     assert!(read("schema.graphql") == riskgate::graphql::sdl(), "run: cargo run -- schema > schema.graphql");
 }
 
+#[test]
+fn the_limits_of_the_doors_are_those_of_the_table() {
+    let default = riskgate::http::Limits::default();
+    let mut known = 0;
+    for key in &riskgate::config::KEYS {
+        let Some(name) = key.name.strip_prefix("limits.") else { continue };
+        let value: u64 = key.default.parse().expect("a number");
+        let mut limits = default.clone();
+        if limits.set(name, value) {
+            known += 1;
+            assert_eq!(limits, default, "{name}");
+            limits.set(name, value + 1);
+            assert_ne!(limits, default, "{name}");
+        }
+    }
+    assert_eq!(known, 12);
+}
+
 /// First cells of the rows of the tables of a document, without backticks and marks.
 fn first_cells(document: &str) -> BTreeSet<String> {
     read(document).lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(str::to_owned)).collect()

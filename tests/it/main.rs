@@ -34,3 +34,4 @@ mod stream;
 mod support;
 mod visibility;
 mod walk;
+mod wire;

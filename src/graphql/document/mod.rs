@@ -7,6 +7,7 @@
 
 mod exact;
 mod limit;
+mod list;
 mod plan;
 mod rule;
 mod value;
@@ -14,10 +15,12 @@ mod value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use apollo_compiler::ast::Document as Tree;
+use apollo_compiler::diagnostic::Diagnostic;
 use apollo_compiler::executable::{ExecutableDocument, Operation as Definition, OperationType};
 use apollo_compiler::parser::Parser;
 use apollo_compiler::response::{JsonMap, JsonValue};
-use apollo_compiler::validation::{DiagnosticList, Valid};
+use apollo_compiler::validation::{DiagnosticData, DiagnosticList, Valid};
 use apollo_compiler::{Name, Node, Schema};
 use async_graphql::{Pos, Request, ServerError};
 use lru::LruCache;
@@ -27,6 +30,7 @@ pub use limit::Limits;
 
 use plan::Planned;
 use rule::NullDefaults;
+use value::Values;
 
 /// Longest text of an error about a document, in characters: some quote the client's own words.
 const MESSAGE_LIMIT: usize = 200;
@@ -87,6 +91,8 @@ impl Document {
 /// Reads documents for one schema, and keeps those that were good.
 pub struct Documents {
     schema: Valid<Schema>,
+    /// For comparing lists.
+    measuring: Valid<Schema>,
     possible: HashMap<Name, Vec<Name>>,
     limits: Limits,
     trusted: Option<HashMap<Hash, Arc<Document>>>,
@@ -115,10 +121,11 @@ impl Documents {
     pub fn new(sdl: &str, limits: Limits, trusted: Option<Vec<String>>) -> Result<Documents, String> {
         let schema = Schema::parse_and_validate(sdl, "schema.graphql")
             .map_err(|fault| format!("the schema does not hold: {}", first_line(&fault.errors)))?;
+        let measuring = list::measuring(&schema).ok_or("the schema does not hold with an argument more")?;
         let possible = possible_types(&schema);
         let documents = LruCache::unbounded();
         let kept = Mutex::new(Kept { documents, bytes: 0 });
-        let mut front = Documents { schema, possible, limits, trusted: None, kept };
+        let mut front = Documents { schema, measuring, possible, limits, trusted: None, kept };
         if let Some(sources) = trusted {
             let mut known = HashMap::new();
             for source in sources {
@@ -199,28 +206,40 @@ impl Documents {
         if parser.recursion_reached() > RECURSION_LIMIT {
             return Err(Refusal::limit("The document nests too deep.", None));
         }
-        let mut tree = parsed.map_err(|fault| self.told(&fault.errors))?;
+        let mut tree = parsed.map_err(|fault| self.told(fault.errors.iter()))?;
         let mut places = exact::Places::new(source);
         exact::compare(&tree, &tokens, &places)?;
         limit::measure(&tree, &self.limits, &places)?;
         let null_defaults = rule::take_null_defaults(&mut tree);
+        let listed = list::are_to_be_compared(&tree).then(|| tree.clone());
         let checked = match tree.to_executable_validate(&self.schema) {
             Ok(checked) => checked,
             Err(fault) => {
                 if !rule::are_only_of_doubled_roots(&fault.errors) {
-                    return Err(self.told(&fault.errors));
+                    return Err(self.told(fault.errors.iter()));
                 }
                 Valid::assume_valid(fault.partial)
             }
         };
         rule::has_one_root(&checked, &places)?;
+        if let Some(tree) = listed {
+            self.lists_agree(tree)?;
+        }
+        Values { schema: &self.schema, places: &places, variables: &JsonMap::new() }.check(&checked)?;
         places.learn(&checked);
         let hash = Sha256::digest(source.as_bytes()).into();
         Ok(Document { hash, checked, null_defaults, places, bytes: source.len() })
     }
 
-    fn told(&self, faults: &DiagnosticList) -> Refusal {
-        let errors = faults.iter().take(self.limits.errors.max(1)).map(|fault| {
+    /// See [`list`].
+    fn lists_agree(&self, tree: Tree) -> Result<(), Refusal> {
+        let Err(fault) = list::measured(tree).to_executable_validate(&self.measuring) else { return Ok(()) };
+        let refusal = self.told(fault.errors.iter().filter(|fault| list::is_conflict(fault.error)));
+        if refusal.errors.is_empty() { Ok(()) } else { Err(refusal) }
+    }
+
+    fn told<'a>(&self, faults: impl Iterator<Item = Diagnostic<'a, DiagnosticData>>) -> Refusal {
+        let errors = faults.take(self.limits.errors.max(1)).map(|fault| {
             let json = fault.to_json();
             let place = json.locations.first().map(|at| Pos { line: at.line, column: at.column });
             error(json.message, place)
@@ -257,9 +276,12 @@ impl Documents {
                 Refusal::invalid(fault.message().to_string(), at)
             })?
             .into_inner();
-        let mut call = Call { documents: self.clone(), document, definition, variables, planned: None, cost: 0 };
+        Values { schema: &self.schema, places: &document.places, variables: &variables }
+            .check_variables(&definition)?;
+        let mut call =
+            Call { documents: self.clone(), document, definition, variables, planned: None, cost: 0, decisions: 0 };
         let planned = call.plan()?;
-        call.cost = planned.cost;
+        (call.cost, call.decisions) = (planned.cost, planned.decisions);
         call.planned = Some(Box::new(planned));
         Ok(call)
     }
@@ -295,6 +317,7 @@ pub struct Call {
     variables: JsonMap,
     planned: Option<Box<Planned>>,
     cost: u64,
+    decisions: u64,
 }
 
 impl Call {
@@ -316,6 +339,11 @@ impl Call {
     /// How many values the answer can have at most, by page sizes and guesses for lists without pages.
     pub fn cost(&self) -> u64 {
         self.cost
+    }
+
+    /// How many approval stages it decides.
+    pub fn decisions(&self) -> u64 {
+        self.decisions
     }
 
     /// What the engine runs.

@@ -29,6 +29,7 @@ const TYPES: u64 = 100;
 pub(super) struct Planned {
     pub document: engine::ExecutableDocument,
     pub cost: u64,
+    pub decisions: u64,
 }
 
 /// Plans one operation of a document.
@@ -39,7 +40,7 @@ pub(super) fn plan(
     variables: &JsonMap,
 ) -> Result<Planned, Refusal> {
     let values = Values { schema: &front.schema, places: &document.places, variables };
-    let mut planner = Planner { front, document, values, left: FIELDS_LIMIT };
+    let mut planner = Planner { front, document, values, left: FIELDS_LIMIT, decisions: 0 };
     let (items, cost) = planner.set(operation.object_type(), &[&operation.selection_set])?;
     if cost > front.limits.cost {
         let text = format!(
@@ -57,7 +58,11 @@ pub(super) fn plan(
     let definition =
         engine::OperationDefinition { ty, variable_definitions: Vec::new(), directives: Vec::new(), selection_set };
     let operations = engine::DocumentOperations::Single(Positioned::new(definition, Default::default()));
-    Ok(Planned { document: engine::ExecutableDocument { operations, fragments: Default::default() }, cost })
+    Ok(Planned {
+        document: engine::ExecutableDocument { operations, fragments: Default::default() },
+        cost,
+        decisions: planner.decisions,
+    })
 }
 
 /// Fields by response key, in the order of their first appearance.
@@ -68,6 +73,7 @@ struct Planner<'a> {
     document: &'a Document,
     values: Values<'a>,
     left: usize,
+    decisions: u64,
 }
 
 impl<'a> Planner<'a> {
@@ -198,6 +204,7 @@ impl<'a> Planner<'a> {
         }
         let sets: Vec<&SelectionSet> = group.iter().filter_map(|field| field.selection_set.as_ref()).collect();
         let times = multiplier(parent, field, &arguments);
+        self.decisions = self.decisions.saturating_add(decisions(field, &arguments));
         let (selection_set, inner) = match sets.is_empty() {
             true => (engine::SelectionSet::default(), 0),
             false => self.set(field.definition.ty.inner_named_type(), &sets)?,
@@ -214,6 +221,18 @@ impl<'a> Planner<'a> {
         };
         let planned = engine::Selection::Field(Positioned::new(planned, place));
         Ok((Positioned::new(planned, place), inner.saturating_mul(times).saturating_add(1)))
+    }
+}
+
+/// How many approval stages a field decides. It is asked once for each response key: aliases multiply nothing for nothing.
+fn decisions(field: &Field, arguments: &[(Word, Constant)]) -> u64 {
+    match field.name.as_str() {
+        "decideApprovalStage" => 1,
+        "decideApprovalStages" => match arguments.first() {
+            Some((_, Constant::List(stages))) => stages.len() as u64,
+            _ => 1,
+        },
+        _ => 0,
     }
 }
 

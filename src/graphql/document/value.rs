@@ -1,6 +1,7 @@
 //! Values for the engine: variables put in place, and our own scalars read, which the rules of the language leave to their owner.
 
 use apollo_compiler::ast::{Type, Value};
+use apollo_compiler::executable::{ExecutableDocument, Operation, Selection, SelectionSet};
 use apollo_compiler::response::{JsonMap, JsonValue};
 use apollo_compiler::schema::ExtendedType;
 use apollo_compiler::{Node, Schema};
@@ -19,6 +20,45 @@ pub(super) struct Values<'a> {
 }
 
 impl Values<'_> {
+    /// Do all literals of a document hold, also where nothing runs?
+    pub(super) fn check(&self, document: &ExecutableDocument) -> Result<(), Refusal> {
+        for operation in document.operations.iter() {
+            for variable in &operation.variables {
+                if let Some(default) = &variable.default_value {
+                    self.read(&variable.ty, default)?;
+                }
+            }
+            self.check_set(&operation.selection_set)?;
+        }
+        document.fragments.values().try_for_each(|fragment| self.check_set(&fragment.selection_set))
+    }
+
+    fn check_set(&self, set: &SelectionSet) -> Result<(), Refusal> {
+        set.selections.iter().try_for_each(|selection| match selection {
+            Selection::Field(field) => {
+                for argument in &field.arguments {
+                    if let Some(definition) = field.definition.argument_by_name(&argument.name) {
+                        self.read(&definition.ty, &argument.value)?;
+                    }
+                }
+                field.selection_set.as_ref().map_or(Ok(()), |inner| self.check_set(inner))
+            }
+            Selection::InlineFragment(inline) => self.check_set(&inline.selection_set),
+            Selection::FragmentSpread(_) => Ok(()),
+        })
+    }
+
+    /// Do the variables hold, also those that nothing of what runs uses?
+    pub(super) fn check_variables(&self, operation: &Operation) -> Result<(), Refusal> {
+        operation.variables.iter().try_for_each(|variable| {
+            let place = variable.location().map(|span| self.places.find(span.offset()));
+            match self.variables.get(variable.name.as_str()) {
+                Some(given) => self.given(&variable.ty, given, place).map(drop),
+                None => Ok(()),
+            }
+        })
+    }
+
     /// The value of an argument or input field of type `of`; nothing where it is a variable that was not given.
     pub(super) fn read(&self, of: &Type, value: &Node<Value>) -> Result<Option<Constant>, Refusal> {
         let place = || value.location().map(|span| self.places.find(span.offset()));

@@ -44,6 +44,8 @@ const SCALARS = {
 // Below so many fields nothing of the server's limits is met.
 const FIELDS = 40;
 const DEPTH = 7;
+// Pages in pages are dear: so often may a field come, with twenty rows in a page and five in another list.
+const TIMES = 2_000;
 
 /** A value of a type as JSON. */
 function json(dice, type) {
@@ -87,6 +89,11 @@ function literal(dice, type, value) {
   return JSON.stringify(value);
 }
 
+function times({ name, args, type }) {
+  if (args.some((arg) => arg.name === "first")) return 20;
+  return isListType(getNullableType(type)) && name !== "nodes" && name !== "edges" ? 5 : 1;
+}
+
 class Writer {
   constructor(dice) {
     this.dice = dice;
@@ -124,7 +131,7 @@ class Writer {
     return ` @${name}(if: ${condition})`;
   }
 
-  field(field, taken, depth) {
+  field(field, taken, depth, above) {
     const { dice } = this;
     this.left -= 1;
     let written = field.name;
@@ -139,22 +146,26 @@ class Writer {
     if (args.length > 0) written += `(${args.map((arg) => this.argument(arg)).join(", ")})`;
     written += this.directives();
     const type = getNamedType(field.type);
-    return isLeafType(type) ? written : `${written} ${this.selections(type, new Set(), depth + 1)}`;
+    if (isLeafType(type)) return written;
+    return `${written} ${this.selections(type, new Set(), depth + 1, above * times(field))}`;
   }
 
-  selections(type, taken, depth) {
+  selections(type, taken, depth, above) {
     const { dice } = this;
     const parts = [];
     const fields = isUnionType(type) ? [] : Object.values(type.getFields());
-    const here = fields.filter((field) => isLeafType(getNamedType(field.type)) || (depth < DEPTH && this.left > 0));
+    const here = fields.filter((field) => {
+      if (isLeafType(getNamedType(field.type))) return true;
+      return depth < DEPTH && this.left > 0 && above * times(field) <= TIMES;
+    });
     const wanted = dice.some(here, 1 + dice.below(4));
-    for (const field of wanted) parts.push(this.field(field, taken, depth));
+    for (const field of wanted) parts.push(this.field(field, taken, depth, above));
     if (parts.length === 0 || dice.chance(0.15)) parts.push(this.typename(taken));
     if (isAbstractType(type)) {
       for (const possible of dice.some(schema.getPossibleTypes(type), dice.below(3)))
-        parts.push(this.inline(possible, taken, depth));
+        parts.push(this.inline(possible, taken, depth, above));
     } else if (dice.chance(0.1)) {
-      parts.push(this.inline(dice.of([type, ...type.getInterfaces(), undefined]), taken, depth, type));
+      parts.push(this.inline(dice.of([type, ...type.getInterfaces(), undefined]), taken, depth, above, type));
     }
     return `{ ${dice.some(parts, parts.length).join(" ")} }`;
   }
@@ -168,9 +179,9 @@ class Writer {
     return `t${this.aliases}: __typename`;
   }
 
-  inline(type, taken, depth, parent) {
+  inline(type, taken, depth, above, parent) {
     const { dice } = this;
-    const selections = this.selections(type ?? parent, taken, depth + 1);
+    const selections = this.selections(type ?? parent, taken, depth + 1, above);
     if (type && dice.chance(0.3)) {
       const name = `${dice.of(["Part", "fragment", "query"])}${this.fragments.length}`;
       this.fragments.push(`fragment ${name} on ${type} ${selections}`);
@@ -191,9 +202,9 @@ export function randomRequest(dice, kind = dice.of(["query", "query", "query", "
   let selections;
   if (kind === "subscription") {
     const type = dice.of(Object.values(root.getFields()));
-    selections = `{ ${writer.field(type, new Set(), 0).replace(/^(\S+(\(.*?\))?) @(skip|include)\(if: [^)]*\)/, "$1")} }`;
+    selections = `{ ${writer.field(type, new Set(), 0, 1).replace(/^(\S+(\(.*?\))?) @(skip|include)\(if: [^)]*\)/, "$1")} }`;
   } else {
-    selections = writer.selections(root, new Set(), 0);
+    selections = writer.selections(root, new Set(), 0, 1);
   }
   const definitions = [...writer.variables.values()].map(({ definition }) => definition);
   const head = definitions.length > 0 ? `${kind} Random(${definitions.join(", ")})` : dice.of([kind, `${kind} Random`]);

@@ -245,6 +245,26 @@ story!(who_reads_slowly_is_not_skipped_and_holds_nobody_up, |world| {
     slow.is_silent().await;
 });
 
+story!(an_event_source_resumes_by_the_id_of_its_last_event, |world| {
+    let (alice, sam) = (world.person("alice"), world.person("sam"));
+    let mut events = sam.streams(PENDING, json!({})).await;
+    let first = alice.asks_for(WIKI).await;
+    let event = events.data().await["pendingRiskApprovalCreated"].clone();
+    assert_eq!((&event["stage"]["request"]["id"], &event["cursor"]), (&first["id"], &json!(events.last)));
+    let last = events.last.clone();
+    drop(events);
+    let second = alice.asks_for(FINANCE_DATA).await;
+    // The document still says where it began at first.
+    let begin = json!({ "after": last });
+    let mut events = sam.resumes(PENDING, begin.clone(), &last).await;
+    assert_eq!(events.data().await["pendingRiskApprovalCreated"]["stage"]["request"]["id"], second["id"]);
+    let newer = events.last.clone();
+    let third = alice.asks_for(PRODUCTION_ACCESS).await;
+    let mut events = sam.resumes(PENDING, begin, &newer).await;
+    let heard = events.data().await["pendingRiskApprovalCreated"]["stage"]["request"]["id"].clone();
+    assert_eq!(heard, third["id"], "what the browser says counts more than what the document says");
+});
+
 story!(an_event_source_that_is_dropped_resumes_by_cursor, |world| {
     let crowd = world.risky_crowd(4).await;
     let begin = world.snapshot().await.events.len();

@@ -4,9 +4,9 @@ use entity::Seconds;
 use riskgate::demo::{FINANCE_DATA, FINANCE_OWNERS, PRODUCTION_ACCESS, WIKI};
 use serde_json::{Value, json};
 
-use super::{UPDATED, current_stage, follows, foreign_cursors, update};
+use super::{UPDATED, current_stage, follows, follows_pending, foreign_cursors, update};
 use crate::story;
-use crate::support::Person;
+use crate::support::{Kind, Options, Person, World};
 
 /// Approves the pending stage of a request, which another sees.
 async fn passes(person: &Person, request: &Value) -> Value {
@@ -206,6 +206,25 @@ story!(somebody_whose_role_or_account_is_gone_follows_no_more, |world| {
     assert_eq!(reader.error().await, "NOT_FOUND");
     assert_eq!(disabled.error().await, "UNAUTHENTICATED");
 });
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL (scripts/test)"]
+async fn who_loses_the_right_on_one_instance_is_told_so_on_another() {
+    let world = World::start(Kind::Postgres, Options::default()).await;
+    let other = world.another_instance().await;
+    let (bob, rhea, glen) =
+        (world.person("bob"), world.person_at(other.address, "rhea"), world.person_at(other.address, "glen"));
+    let id = bob.asks_for(FINANCE_DATA).await["id"].clone();
+    let mut reader = follows(&rhea, &id, None).await;
+    let mut pending = follows_pending(&glen, json!({})).await;
+    update(&mut reader).await;
+    world.changes("rhea", "directoryRoles", json!([])).await;
+    world.changes("glen", "isEnabled", json!(false)).await;
+    assert_eq!(reader.error().await, "NOT_FOUND");
+    assert_eq!(pending.error().await, "UNAUTHENTICATED");
+    other.stop().await;
+    world.end().await;
+}
 
 story!(a_refusal_is_nothing_that_changed, |world| {
     let (alice, rhea, sam) = (world.person("alice"), world.person("rhea"), world.person("sam"));

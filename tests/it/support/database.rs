@@ -7,6 +7,7 @@ use entity::Timestamp;
 use riskgate::app::{App, Setup};
 use riskgate::clock::Clock;
 use riskgate::graphql::document::Limits;
+use riskgate::http::{self, Proxies};
 use riskgate::lifecycle::Shutdown;
 use riskgate::store::Target;
 use sea_orm::{ConnectionTrait, Database as Orm, DatabaseConnection};
@@ -202,6 +203,9 @@ async fn fill(url: &str, demo: bool) {
         demo,
         graphiql: false,
         allowed_origins: Vec::new(),
+        proxies: Proxies::default(),
+        doors: http::Limits::default(),
+        tls: None,
         limits: Limits::default(),
         trusted_documents: None,
         clockwork: false,

@@ -13,6 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Events {
     body: BoxStream<'static, Vec<u8>>,
     text: String,
+    /// The id of the last event that had one, as an EventSource keeps it.
+    pub last: String,
 }
 
 impl Events {
@@ -22,7 +24,7 @@ impl Events {
         let kind = response.headers()["content-type"].to_str().expect("a text").to_owned();
         assert!(kind.starts_with("text/event-stream"), "{kind}");
         let body = response.bytes_stream().map(|piece| piece.map_or_else(|_| Vec::new(), |bytes| bytes.to_vec()));
-        Events { body: body.boxed(), text: String::new() }
+        Events { body: body.boxed(), text: String::new(), last: String::new() }
     }
 
     /// The next event: its name and its data. `None` when the response has ended.
@@ -38,6 +40,9 @@ impl Events {
                     lines.map(|value| value.strip_prefix(' ').unwrap_or(value).to_owned()).next()
                 };
                 let event = field("event").map(|name| (name, field("data").unwrap_or_default()));
+                if let Some(id) = field("id") {
+                    self.last = id;
+                }
                 self.text = rest.to_owned();
                 if event.is_some() {
                     return event;

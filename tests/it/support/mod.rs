@@ -10,6 +10,7 @@ mod person;
 pub mod process;
 pub mod provider;
 pub mod proxy;
+mod raw;
 mod rules;
 mod socket;
 mod world;
@@ -20,6 +21,7 @@ pub use events::Events;
 pub use invariants::Snapshot;
 pub use load::Load;
 pub use person::{Answer, Person};
+pub use raw::Raw;
 pub use socket::{Message, Socket, Subscription};
 pub use world::{Options, World};
 

@@ -21,6 +21,7 @@ pub struct Person {
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
+    pub retry_after: Option<String>,
     pub body: Value,
 }
 
@@ -72,7 +73,8 @@ impl Person {
         let request = self.http.post(format!("http://{}/graphql", self.address)).bearer_auth(&self.token);
         let response = request.json(&body).send().await?;
         let status = response.status().as_u16();
-        Ok(Answer { status, body: response.json().await? })
+        let retry_after = response.headers().get("retry-after").map(|value| value.to_str().expect("text").to_owned());
+        Ok(Answer { status, retry_after, body: response.json().await? })
     }
 
     /// Asks, and gets the data.
@@ -89,9 +91,16 @@ impl Person {
 
     /// An operation over server-sent events.
     pub async fn streams(&self, query: &str, variables: Value) -> Events {
+        self.resumes(query, variables, "").await
+    }
+
+    /// The same by a browser's EventSource that was told this id last.
+    pub async fn resumes(&self, query: &str, variables: Value, last: &str) -> Events {
         let request = self.http.post(format!("http://{}/graphql", self.address)).bearer_auth(&self.token);
-        let request =
-            request.header("Accept", "text/event-stream").json(&json!({ "query": query, "variables": variables }));
+        let request = request
+            .header("Accept", "text/event-stream")
+            .header("Last-Event-ID", last)
+            .json(&json!({ "query": query, "variables": variables }));
         Events::new(request.send().await.expect("the server answers"))
     }
 

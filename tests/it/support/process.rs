@@ -89,6 +89,13 @@ impl Process {
         Person::new(super::http(), self.address, person.id, self.token(&upn))
     }
 
+    /// What it has taken at its most, in KiB.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     fn token(&self, upn: &str) -> String {
         let output = run(&["token", upn, "--database-url", &self.url]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -9,6 +9,7 @@ use riskgate::app::{App, Setup};
 use riskgate::clock::Clock;
 use riskgate::demo;
 use riskgate::graphql::document::Limits;
+use riskgate::http::{self, Proxies};
 use riskgate::lifecycle::Shutdown;
 use riskgate::store::Target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -177,6 +178,9 @@ impl Wired {
             demo: true,
             graphiql: false,
             allowed_origins: Vec::new(),
+            proxies: Proxies::default(),
+            doors: http::Limits::default(),
+            tls: None,
             limits: Limits::default(),
             trusted_documents: None,
             clockwork: false,

@@ -7,10 +7,10 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::Message as Frame;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Longest time that a story waits for something to arrive; only a failing one waits so long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,10 +19,14 @@ const SOON: Duration = Duration::from_millis(50);
 /// How long a story listens to be sure that nothing arrives.
 const SILENCE: Duration = Duration::from_millis(400);
 
+/// The header that offers the protocol.
+const PROTOCOL: [(&str, &str); 1] = [("sec-websocket-protocol", "graphql-transport-ws")];
+
 /// A WebSocket.
 pub struct Socket {
-    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    stream: WebSocketStream<TcpStream>,
     next_id: u32,
+    pings: u32,
     /// What arrived while something else was waited for.
     early: VecDeque<Message>,
 }
@@ -45,24 +49,35 @@ pub struct Subscription {
 impl Socket {
     /// Opens the sub-protocol and nothing more, at a server that may be gone.
     pub async fn try_open(address: SocketAddr) -> Option<Socket> {
-        Socket::shake_hands(Socket::handshake(address)).await
-    }
-
-    fn handshake(address: SocketAddr) -> Request {
-        let mut request = format!("ws://{address}/graphql").into_client_request().expect("a request");
-        request.headers_mut().insert("Sec-WebSocket-Protocol", "graphql-transport-ws".parse().expect("a header"));
-        request
+        let stream = TcpStream::connect(address).await.ok()?;
+        Socket::shake_hands(stream, address, &PROTOCOL).await.ok()
     }
 
     /// Opens the sub-protocol and nothing more.
     pub async fn open(address: SocketAddr) -> Socket {
-        let request = Socket::handshake(address);
-        Socket::shake_hands(request).await.expect("the socket opens")
+        Socket::open_with(address, &PROTOCOL).await.expect("the socket opens")
     }
 
-    async fn shake_hands(request: Request) -> Option<Socket> {
-        let (stream, _) = tokio_tungstenite::connect_async(request).await.ok()?;
-        Some(Socket { stream, next_id: 0, early: VecDeque::new() })
+    /// Opens with these headers, or gets the status of the refusal.
+    pub async fn open_with(address: SocketAddr, headers: &[(&'static str, &str)]) -> Result<Socket, u16> {
+        let stream = TcpStream::connect(address).await.expect("the server listens");
+        Socket::shake_hands(stream, address, headers).await.map_err(|error| match error {
+            Error::Http(response) => response.status().as_u16(),
+            error => panic!("{error}"),
+        })
+    }
+
+    async fn shake_hands(
+        stream: TcpStream,
+        address: SocketAddr,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Socket, Error> {
+        let mut request = format!("ws://{address}/graphql").into_client_request().expect("a request");
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("a header"));
+        }
+        let (stream, _) = tokio_tungstenite::client_async(request, stream).await?;
+        Ok(Socket { stream, next_id: 0, pings: 0, early: VecDeque::new() })
     }
 
     /// Opens, introduces itself, and is acknowledged.
@@ -94,6 +109,21 @@ impl Socket {
         }
     }
 
+    /// Sends a text as it is.
+    pub async fn send_text(&mut self, text: &str) {
+        self.stream.send(Frame::text(text)).await.expect("the server listens");
+    }
+
+    /// Sends bytes, which is no message of the protocol.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.send(Frame::binary(bytes.to_vec())).await.expect("the server listens");
+    }
+
+    /// How many pings of the WebSocket itself have come by now.
+    pub fn pings(&self) -> u32 {
+        self.pings
+    }
+
     /// The next message; pings of the WebSocket itself are answered below.
     pub async fn receive(&mut self) -> Message {
         tokio::time::timeout(PATIENCE, self.next()).await.expect("something arrives")
@@ -114,10 +144,15 @@ impl Socket {
                     return Message::Closed(close.code.into(), close.reason.to_string());
                 }
                 Some(Ok(Frame::Close(None))) | None => return Message::Closed(1005, String::new()),
-                Some(Ok(_)) => {}
+                Some(Ok(frame)) => self.pings += u32::from(frame.is_ping()),
                 Some(Err(error)) => return Message::Closed(1006, error.to_string()),
             }
         }
+    }
+
+    /// Waits for a message, however long. False: the server has closed.
+    pub async fn receive_any(&mut self) -> bool {
+        matches!(self.next().await, Message::Json(_))
     }
 
     /// Nothing arrives for a while.

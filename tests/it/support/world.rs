@@ -6,6 +6,7 @@ use riskgate::clock::Clock;
 use riskgate::config::IssuerConfig;
 use riskgate::demo;
 use riskgate::graphql::document::Limits;
+use riskgate::http::{self, Proxies, TlsFiles};
 use riskgate::lifecycle::Shutdown;
 use riskgate::service::{Services, Sources};
 use riskgate::store::log::Verdict;
@@ -25,6 +26,14 @@ pub struct Options {
     pub issuers: Vec<IssuerConfig>,
     /// How many pages an embedded database may grow by.
     pub spare_pages: Option<u32>,
+    /// Origins of web pages that may call.
+    pub allowed_origins: Vec<String>,
+    /// Proxies that are believed.
+    pub proxies: Proxies,
+    /// How much the doors take.
+    pub doors: http::Limits,
+    /// The door's own certificate.
+    pub tls: Option<TlsFiles>,
     /// How large documents may be.
     pub limits: Limits,
     /// The documents that alone may run.
@@ -38,8 +47,12 @@ impl Default for Options {
             sources: None,
             issuers: Vec::new(),
             spare_pages: None,
+            allowed_origins: Vec::new(),
+            proxies: Proxies::default(),
             limits: Limits::default(),
             trusted_documents: None,
+            doors: http::Limits::default(),
+            tls: None,
         }
     }
 }
@@ -88,7 +101,10 @@ impl World {
             issuers: self.options.issuers.clone(),
             demo: self.options.demo,
             graphiql: false,
-            allowed_origins: Vec::new(),
+            allowed_origins: self.options.allowed_origins.clone(),
+            proxies: self.options.proxies.clone(),
+            doors: self.options.doors.clone(),
+            tls: self.options.tls.clone(),
             limits: self.options.limits,
             trusted_documents: self.options.trusted_documents.clone(),
             clockwork: false,

@@ -106,6 +106,30 @@ const stages = [
   '[{approvers: "x"}]',
 ];
 
+// Where nothing of it runs.
+const unused = [
+  ['{ accessRequests(filter: {createdAfter: "tomorrow"}) @skip(if: true) { totalCount } }'],
+  ['{ ... @include(if: false) { accessRequests(filter: {createdAfter: "tomorrow"}) { totalCount } } }'],
+  [
+    'query A { __typename } query B { accessRequests(filter: {createdAfter: "tomorrow"}) { totalCount } }',
+    undefined,
+    "A",
+  ],
+  [
+    '{ ...F @skip(if: true) } fragment F on Query { accessRequests(filter: {createdAfter: "tomorrow"}) { totalCount } }',
+  ],
+  ['query($x: DateTime = "tomorrow") { accessRequests(filter: {createdAfter: $x}) { totalCount } }'],
+  ['query($x: DateTime = "tomorrow") { accessRequests(filter: {createdAfter: $x}) @skip(if: true) { totalCount } }'],
+  [
+    "query($x: DateTime) { accessRequests(filter: {createdAfter: $x}) @skip(if: true) { totalCount } }",
+    '{"x": "tomorrow"}',
+  ],
+  [
+    "query($x: AccessRequestFilter) { accessRequests(filter: $x) @skip(if: true) { totalCount } }",
+    '{"x": {"createdAfter": 5}}',
+  ],
+];
+
 const durations = [
   '"P14D"',
   '"PT6H"',
@@ -420,6 +444,7 @@ export default {
     ...scalars.map((text) => [filter(text)]),
     ...durations.map((text) => [stage(`[{approvers: [], decisionTimeout: ${text}}]`)]),
   ],
+  "custom scalar where nothing runs": unused,
   oneOf: oneOf.map((text) => [sets(text)]),
   "variable in oneOf": inOneOf.map(([definition, text, variables]) => [
     `mutation(${definition}) { updateInsiderRiskApproval(input: {approvers: ${text}}) { userErrors { code } } }`,
