@@ -295,7 +295,7 @@ async fn a_target_has_one_open_request_for_a_package(url: &str) {
     let insert = |id: &str, target: &str, holds: bool| {
         format!(
             "INSERT INTO request VALUES
-             ('{id}', 'USER_ADD', 'SUBMITTED', NULL, 'p', 'o', '{target}', '{target}', NULL, 1, NULL, {holds}, FALSE, NULL, '{{}}', 1, NULL)"
+             ('{id}', 'USER_ADD', 'SUBMITTED', NULL, 'p', 'o', '{target}', '{target}', NULL, 1, NULL, {holds}, FALSE, NULL, '{{}}', 1, NULL, NULL)"
         )
     };
     run(&db, &insert("r1", "u", true)).await.expect_err("nothing that it names is there");
