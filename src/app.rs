@@ -32,6 +32,11 @@ pub use crate::service::ImportOptions;
 /// How long the tokens of the demo's first page are good.
 const DEMO_TOKEN: Seconds = Seconds::hours(8);
 
+/// How often, and after what pause, the lock of a file is tried: a server that has just ended may have left it to a child that is being
+/// started, for a moment.
+const LOCK_TRIES: usize = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
 /// What is left to the process once its commits have ended, or have been given up.
 const AFTER_COMMITS: Duration = Duration::from_millis(500);
 
@@ -104,7 +109,10 @@ impl App {
         let address = listener.local_addr().map_err(|error| format!("listen: {error}"))?;
         let metrics = Arc::new(Metrics::default());
         let tls = setup.tls.map(|files| Tls::open(files, Arc::clone(&metrics), shutdown.clone())).transpose()?;
-        let lock = setup.target.file.as_deref().map(lock_for_serving).transpose()?;
+        let lock = match setup.target.file.as_deref() {
+            Some(file) => Some(lock_for_serving(file).await?),
+            None => None,
+        };
         let deployment = prepare(&setup.target, &setup.clock, Some((setup.builtin_issuer, setup.demo))).await?;
         let services = Arc::new(services(&setup.target, &setup.clock, &deployment, setup.sources).await?);
         // One to issue with, one for the doors to verify by.
@@ -378,7 +386,7 @@ fn providers(issuers: Vec<IssuerConfig>) -> Result<Vec<Arc<Provider>>, String> {
 }
 
 /// A second server on one file would be a second writer that knows nothing of the first.
-fn lock_for_serving(file: &Path) -> Result<File, String> {
+async fn lock_for_serving(file: &Path) -> Result<File, String> {
     let mut name = file.as_os_str().to_owned();
     name.push(".lock");
     let path = PathBuf::from(name);
@@ -388,11 +396,14 @@ fn lock_for_serving(file: &Path) -> Result<File, String> {
         .write(true)
         .open(&path)
         .map_err(|error| format!("{}: {error}", path.display()))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(format!("{} is served by another process", file.display())),
-        Err(std::fs::TryLockError::Error(error)) => Err(format!("{}: {error}", path.display())),
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(std::fs::TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
+            Err(std::fs::TryLockError::Error(error)) => return Err(format!("{}: {error}", path.display())),
+        }
     }
+    Err(format!("{} is served by another process", file.display()))
 }
 
 /// An error where the database is not there, not ours, or not up to date.
