@@ -248,13 +248,8 @@ pub(super) async fn start(
         let answer = execute(&door, operation, session).await;
         if answer.has_begun() { Step::Next(answer, None) } else { Step::Fail(answer) }
     };
-    let done = |step: &Step| matches!(step, Step::Next(..)).then_some(Step::Done);
-    stream::once(once).flat_map(move |step| stream::iter(done(&step).into_iter().fold(vec![step], push))).boxed()
-}
-
-fn push(mut steps: Vec<Step>, step: Step) -> Vec<Step> {
-    steps.push(step);
-    steps
+    // Nobody asks for more after a failure.
+    stream::once(once).chain(stream::once(async { Step::Done })).boxed()
 }
 
 /// The steps of an operation that has failed before it began.

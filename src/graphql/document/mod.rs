@@ -71,6 +71,10 @@ fn error(message: impl Into<String>, place: Option<Pos>) -> ServerError {
 /// The SHA-256 of a source.
 pub type Hash = [u8; 32];
 
+fn hash_of(source: &str) -> Hash {
+    Sha256::digest(source.as_bytes()).into()
+}
+
 /// A document that may run.
 pub struct Document {
     hash: Hash,
@@ -79,13 +83,6 @@ pub struct Document {
     null_defaults: NullDefaults,
     places: exact::Places,
     bytes: usize,
-}
-
-impl Document {
-    /// Its SHA-256, in hexadecimal, for logs.
-    pub fn hash(&self) -> String {
-        self.hash.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
 }
 
 /// Reads documents for one schema, and keeps those that were good.
@@ -129,7 +126,7 @@ impl Documents {
         if let Some(sources) = trusted {
             let mut known = HashMap::new();
             for source in sources {
-                let document = front.read(&source).map_err(|refusal| {
+                let document = front.read(&source, hash_of(&source)).map_err(|refusal| {
                     let what = refusal.errors.first().map(|error| error.message.as_str()).unwrap_or_default();
                     let start: String = source.chars().take(60).collect();
                     format!("a trusted document is not good: {what} (it begins {start:?})")
@@ -159,7 +156,7 @@ impl Documents {
     /// # Errors
     /// [`Refusal`].
     pub fn find(&self, source: &str) -> Result<(Arc<Document>, bool), Refusal> {
-        let hash: Hash = Sha256::digest(source.as_bytes()).into();
+        let hash = hash_of(source);
         if let Some(document) = self.known(&hash) {
             return Ok((document, true));
         }
@@ -167,7 +164,7 @@ impl Documents {
             let text = "Only the documents that were registered with this installation run here.";
             return Err(Refusal { code: "FORBIDDEN", errors: vec![error(text, None)] });
         }
-        let document = Arc::new(self.read(source)?);
+        let document = Arc::new(self.read(source, hash)?);
         self.keep(document.clone());
         Ok((document, false))
     }
@@ -199,7 +196,7 @@ impl Documents {
     }
 
     /// Reads a source: tokens, tree, limits, rules.
-    fn read(&self, source: &str) -> Result<Document, Refusal> {
+    fn read(&self, source: &str, hash: Hash) -> Result<Document, Refusal> {
         let tokens = exact::tokens(source, self.limits.tokens)?;
         let mut parser = Parser::new().recursion_limit(RECURSION_LIMIT);
         let parsed = parser.parse_ast(&tokens.plain, "document");
@@ -227,7 +224,6 @@ impl Documents {
         }
         Values { schema: &self.schema, places: &places, variables: &JsonMap::new() }.check(&checked)?;
         places.learn(&checked);
-        let hash = Sha256::digest(source.as_bytes()).into();
         Ok(Document { hash, checked, null_defaults, places, bytes: source.len() })
     }
 
@@ -324,16 +320,6 @@ impl Call {
     /// Query, mutation or subscription.
     pub fn kind(&self) -> OperationType {
         self.definition.operation_type
-    }
-
-    /// Its name, if it has one.
-    pub fn name(&self) -> Option<&str> {
-        self.definition.name.as_ref().map(Name::as_str)
-    }
-
-    /// The document it stands in.
-    pub fn document(&self) -> &Document {
-        &self.document
     }
 
     /// How many values the answer can have at most, by page sizes and guesses for lists without pages.
