@@ -29,6 +29,7 @@ pub mod policy_requestor;
 pub mod progress;
 pub mod request;
 pub mod role;
+pub mod role_assignment;
 pub mod stage;
 pub mod stage_approver;
 pub mod user;

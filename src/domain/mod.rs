@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod control;
 pub mod coverage;
 pub mod decision;
+pub mod directory;
 pub mod duration;
 pub mod event;
 pub mod living;

@@ -4,7 +4,7 @@
 use entity::{
     AssignmentId, DirectoryRole, PackageId, PolicyId, RequestId, RiskSource, StageId, SubjectKind, Timestamp, UserId,
     assignment, catalog, control, control_version, decision, evaluation, group, group_member, idempotency,
-    insider_risk, membership, package, policy, policy_requestor, progress, request, role, stage, stage_approver, user,
+    insider_risk, membership, package, policy, policy_requestor, progress, request, role, role_assignment, stage, stage_approver, user,
     user_risk,
 };
 use uuid::Uuid;
@@ -144,6 +144,10 @@ pub struct DirectoryChange {
     pub roles: Vec<role::Model>,
     /// Roles no longer held.
     pub lost_roles: Vec<role::Model>,
+    /// Who is given a role directly: people, and groups.
+    pub assignments: Vec<role_assignment::Model>,
+    /// From whom one is taken.
+    pub lost_assignments: Vec<role_assignment::Model>,
     /// Groups, new or changed.
     pub groups: Vec<group::Model>,
     /// Members that joined a group.
