@@ -279,11 +279,12 @@ impl Planner {
                 }
             }
         }
-        for (id, row) in people {
+        for (id, mut row) in people {
             let before = users.get(&id);
             let (was, is) = (before.is_some_and(|row| row.deleted_at.is_none()), row.deleted_at.is_none());
-            // Who came and went in the same news was never there.
-            if before == Some(&row) || (!was && !is) {
+            // Who came and went in the same news has been gone since they went first.
+            row.deleted_at = row.deleted_at.map(|at| before.and_then(|row| row.deleted_at).unwrap_or(at));
+            if before == Some(&row) {
                 continue;
             }
             if was != is {
@@ -296,9 +297,11 @@ impl Planner {
             self.people.insert(id, row);
         }
         self.alive = groups.values().filter(|row| row.deleted_at.is_none()).map(|row| row.id).collect();
-        for (id, row) in named {
+        for (id, mut row) in named {
+            let before = groups.get(&id);
             let (was, is) = (self.alive.contains(&id), row.deleted_at.is_none());
-            if groups.get(&id) == Some(&row) || (!was && !is) {
+            row.deleted_at = row.deleted_at.map(|at| before.and_then(|row| row.deleted_at).unwrap_or(at));
+            if before == Some(&row) {
                 continue;
             }
             if was != is {
