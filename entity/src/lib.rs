@@ -22,6 +22,7 @@ pub mod group_member;
 pub mod head;
 pub mod idempotency;
 pub mod insider_risk;
+pub mod mark;
 pub mod membership;
 pub mod package;
 pub mod policy;
@@ -32,6 +33,7 @@ pub mod role;
 pub mod role_assignment;
 pub mod stage;
 pub mod stage_approver;
+pub mod sync;
 pub mod user;
 pub mod user_risk;
 

@@ -15,4 +15,5 @@ pub mod refusal;
 pub mod request;
 pub mod risk;
 pub mod route;
+pub mod sync;
 pub mod text;

@@ -12,6 +12,7 @@ mod read;
 mod request;
 pub mod risk;
 mod stage;
+pub mod sync;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub use read::{Listing, PageInput};
 pub use request::{Preview, Submit};
 pub use risk::Sources;
 pub use stage::Decide;
+pub use sync::Followed;
 
 use crate::clock::Clock;
 use crate::domain::permission::{Actor, Principal, Right};
@@ -113,13 +115,20 @@ pub struct Services {
     cursors: CursorKey,
     follower: Arc<Follower>,
     refusals: stage::RefusalLog,
+    followed: Option<Followed>,
 }
 
 impl Services {
     /// Puts them together.
     pub fn new(store: Store, clock: Clock, sources: Sources, cursors: CursorKey) -> Services {
         let follower = Arc::new(Follower::new(store.clone()));
-        Services { store, clock, sources, cursors, follower, refusals: stage::RefusalLog::default() }
+        let refusals = stage::RefusalLog::default();
+        Services { store, clock, sources, cursors, follower, refusals, followed: None }
+    }
+
+    /// The same, with a directory that is followed.
+    pub fn following(self, followed: Option<Followed>) -> Services {
+        Services { followed, ..self }
     }
 
     /// Now, by the clock that everything here goes by.

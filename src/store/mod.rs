@@ -17,6 +17,7 @@ mod request;
 mod risk;
 mod sql;
 mod stage;
+mod sync;
 mod user;
 mod write;
 
@@ -37,6 +38,7 @@ pub use page::{Cursor, Key, Page, PageArgs};
 pub use request::{AssignmentFilter, RequestFilter, RequestRow};
 pub use sql::Db;
 pub use stage::{StageFilter, StageRow, kinds_of};
+pub use sync::{Left, Unnamed};
 pub use user::{NAME_ORDER, UserFilter};
 
 /// Why the database did not answer.

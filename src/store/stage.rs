@@ -130,16 +130,31 @@ fn prefixed<R: Row>(alias: &str, prefix: &str) -> String {
     R::COLUMNS.iter().map(|column| format!("{alias}.\"{column}\" AS {prefix}{column}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Every pending stage with its request and who could decide it now: read under the log's lock by a change of the directory.
-pub(super) async fn pending(db: Db, transaction: &DatabaseTransaction) -> Read<Vec<PendingStage>> {
+/// Pending stages, each with its request and who could decide it now: read under the log's lock by a change of the directory to
+/// `version`. Where the change touches few people, only stages whose sets they are in, or were until now.
+pub(super) async fn pending(
+    db: Db,
+    transaction: &DatabaseTransaction,
+    version: i64,
+    people: Option<Vec<String>>,
+) -> Read<Vec<PendingStage>> {
+    let mut params = Params::new(db);
+    let touched = people.map(|people| {
+        let (any, version) = (params.any(people), params.add(version));
+        format!(
+            " AND s.id IN (SELECT a.stage_id FROM membership m CROSS JOIN stage_approver a WHERE m.user_id {any} \
+             AND (m.until IS NULL OR m.until = {version}) AND a.kind = m.kind AND a.subject = m.subject)"
+        )
+    });
     let text = format!(
-        "SELECT {}, {}, {} FROM stage s JOIN request r ON r.id = s.request_id WHERE s.status = 'PENDING' \
+        "SELECT {}, {}, {} FROM stage s JOIN request r ON r.id = s.request_id WHERE s.status = 'PENDING'{} \
          ORDER BY s.pending_since, s.id",
         prefixed::<stage::Model>("s", "s_"),
         prefixed::<request::Model>("r", "r_"),
-        able_columns()
+        able_columns(),
+        touched.unwrap_or_default()
     );
-    let rows = transaction.query_all_raw(Params::new(db).statement(text)).await?;
+    let rows = transaction.query_all_raw(params.statement(text)).await?;
     rows.iter()
         .map(|row| {
             Ok(PendingStage {

@@ -163,4 +163,3 @@ fn nobody(id: UserId) -> user::Model {
         deleted_at: Some(Timestamp::COMMIT),
     }
 }
-

@@ -189,7 +189,8 @@ impl Planner {
         let (gone, there): (Vec<_>, Vec<_>) = change.users.iter().partition(|row| row.deleted_at.is_some());
         let gone: HashSet<_> = gone.iter().map(|row| row.id).collect();
         let of_roles = change.roles.iter().chain(&change.lost_roles).map(|row| row.user_id);
-        let users: HashSet<_> = there.iter().map(|row| row.id).chain(of_roles.filter(|id| !gone.contains(id))).collect();
+        let users: HashSet<_> =
+            there.iter().map(|row| row.id).chain(of_roles.filter(|id| !gone.contains(id))).collect();
         let (gone_groups, there): (Vec<_>, Vec<_>) = change.groups.iter().partition(|row| row.deleted_at.is_some());
         let gone_groups: HashSet<_> = gone_groups.iter().map(|row| row.id).collect();
         let of_members = change.members.iter().chain(&change.lost_members).map(|row| row.group_id);
@@ -271,7 +272,10 @@ impl Planner {
                     if let Some(row) = named.get(&id).or(groups.get(&id)).filter(|row| row.deleted_at.is_none()) {
                         named.insert(id, group::Model { deleted_at: Some(Timestamp::COMMIT), ..row.clone() });
                     }
-                    links.iter_mut().filter(|(link, _)| link.set == Set::Group(id)).for_each(|(_, is_in)| *is_in = false);
+                    links
+                        .iter_mut()
+                        .filter(|(link, _)| link.set == Set::Group(id))
+                        .for_each(|(_, is_in)| *is_in = false);
                     links.extend(of_group.get(&id).into_iter().flatten().map(|link| (*link, false)));
                 }
                 News::Link(link, is_in) => {
@@ -307,7 +311,11 @@ impl Planner {
             if was != is {
                 self.touch(id.0);
             }
-            if is { self.alive.insert(id) } else { self.alive.remove(&id) };
+            if is {
+                self.alive.insert(id)
+            } else {
+                self.alive.remove(&id)
+            };
             self.change.groups.push(row.clone());
             self.groups.insert(id, row);
         }
@@ -441,7 +449,8 @@ impl Planner {
     fn lead_chunk(&mut self) {
         let mut wanted: HashSet<Place> = HashSet::new();
         for id in std::mem::take(&mut self.chunk) {
-            let Some(manager) = self.row(id).and_then(|row| row.manager_id).and_then(|manager| self.row(manager)) else {
+            let Some(manager) = self.row(id).and_then(|row| row.manager_id).and_then(|manager| self.row(manager))
+            else {
                 continue;
             };
             let subject = Subject::Object(id.0);

@@ -41,9 +41,8 @@ impl Directory {
             Ask::Named { users: people, groups, links, emptied } => {
                 found.users = users(&people);
                 found.groups = groups.iter().filter_map(|id| self.groups.get(id).cloned()).collect();
-                let is_wanted = |link: &&Link| {
-                    links.contains(link) || emptied.iter().any(|group| link.set == Set::Group(*group))
-                };
+                let is_wanted =
+                    |link: &&Link| links.contains(link) || emptied.iter().any(|group| link.set == Set::Group(*group));
                 found.links = self.links.iter().filter(is_wanted).copied().collect();
             }
             Ask::Below(objects) => {
@@ -70,8 +69,7 @@ impl Directory {
                 found.places = places(&is_own);
             }
             Ask::Reports(managers) => {
-                let reports =
-                    |row: &&user::Model| row.manager_id.is_some_and(|manager| managers.contains(&manager));
+                let reports = |row: &&user::Model| row.manager_id.is_some_and(|manager| managers.contains(&manager));
                 found.users = self.users.values().filter(reports).cloned().collect();
             }
             Ask::Users(people) => found.users = users(&people),
@@ -202,7 +200,8 @@ fn joins(set: Set, member: Uuid) -> News {
 fn news() -> impl Strategy<Value = News> {
     let (people, groups) = (0..9_u128, 0..6_u128);
     let role = prop_oneof![Just(DirectoryRole::SecurityAdministrator), Just(DirectoryRole::SecurityReader)];
-    let set = prop_oneof![4 => groups.clone().prop_map(|number| Set::Group(group(number))), 1 => role.prop_map(Set::Role)];
+    let set =
+        prop_oneof![4 => groups.clone().prop_map(|number| Set::Group(group(number))), 1 => role.prop_map(Set::Role)];
     let member = prop_oneof![
         2 => people.clone().prop_map(|number| person(number).0),
         1 => groups.clone().prop_map(|number| group(number).0),
