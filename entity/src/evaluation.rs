@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{EvaluationId, RequestId, RiskLevel, RiskSource, Timestamp, UserId};
+use crate::{EvaluationId, Origin, RequestId, RiskLevel, RiskSource, Timestamp, UserId};
 
 /// One reading.
 #[sea_orm::model]
@@ -25,6 +25,10 @@ pub struct Model {
     pub level: RiskLevel,
     /// When it was read.
     pub evaluated_at: Timestamp,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// When the source changed it last, where it says so.
+    pub source_updated_at: Option<Timestamp>,
     /// The version of the control that was applied.
     pub configuration_version: i64,
     /// Did it ask for a stage?
@@ -36,5 +40,6 @@ pub struct Model {
 impl ActiveModelBehavior for ActiveModel {}
 
 crate::row!("evaluation", key ["id"], versioned false,
-    columns [id, request_id, ordinal, source, subject_id, level, evaluated_at, configuration_version, is_stage_required, reason],
+    columns [id, request_id, ordinal, source, subject_id, level, evaluated_at, origin, source_updated_at, configuration_version,
+        is_stage_required, reason],
     stamp [evaluated_at], stamp_some []);
