@@ -25,21 +25,21 @@ pub struct Model {
     pub level: RiskLevel,
     /// When it was read.
     pub evaluated_at: Timestamp,
-    /// Where it comes from.
-    pub origin: Origin,
-    /// When the source changed it last, where it says so.
-    pub source_updated_at: Option<Timestamp>,
     /// The version of the control that was applied.
     pub configuration_version: i64,
     /// Did it ask for a stage?
     pub is_stage_required: bool,
     /// Why, or why not, for people.
     pub reason: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// When the source changed it last, where it says so.
+    pub source_updated_at: Option<Timestamp>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
 
 crate::row!("evaluation", key ["id"], versioned false,
-    columns [id, request_id, ordinal, source, subject_id, level, evaluated_at, origin, source_updated_at, configuration_version,
-        is_stage_required, reason],
+    columns [id, request_id, ordinal, source, subject_id, level, evaluated_at, configuration_version,
+        is_stage_required, reason, origin, source_updated_at],
     stamp [evaluated_at], stamp_some []);
