@@ -125,6 +125,27 @@ word! {
 }
 
 word! {
+    /// Where a reading comes from.
+    #[derive(Default)]
+    Origin {
+        /// From the last complete reading of everybody.
+        Sweep = "SWEEP",
+        /// From a question about this person alone.
+        Single = "SINGLE",
+        /// From what was reported to this server.
+        #[default]
+        Report = "REPORT",
+    }
+}
+
+impl Origin {
+    /// Is it this word, which stored facts leave out?
+    pub fn is_default(&self) -> bool {
+        *self == Origin::default()
+    }
+}
+
+word! {
     /// State of a person's risk in ID Protection (Graph `riskState`).
     RiskState {
         /// Nothing known.

@@ -243,6 +243,8 @@ pub(super) fn evaluated(
         subject_id: reading.subject,
         level: reading.level,
         evaluated_at: reading.read_at,
+        origin: reading.origin,
+        source_updated_at: reading.source_updated_at,
         configuration_version: *configuration_version,
         is_stage_required: *is_stage_required,
         reason: reason.clone(),
@@ -253,6 +255,8 @@ pub(super) fn evaluated(
         .with("RiskLevel", reading.level.as_str())
         .with("SubjectId", reading.subject.to_string())
         .with("ReadAt", reading.read_at)
+        .with("Origin", reading.origin.as_str())
+        .with_some("SourceUpdatedAt", reading.source_updated_at)
         .with("ConfigurationVersion", *configuration_version)
         .with("IsStageRequired", *is_stage_required)
         .with("Reason", reason.clone());

@@ -2,8 +2,8 @@
 //! disagree. The facts are stored with the request; from them the same route can be made again, bit for bit.
 
 use entity::{
-    ApproverTier, Coverage, PackageId, PlanningRule, PolicyId, PolicyStage, Reevaluation, RequestType, RiskLevel,
-    RiskSource, Seconds, StageKind, SubjectSet, Timestamp, UserId, WhenUndetermined,
+    ApproverTier, Coverage, Origin, PackageId, PlanningRule, PolicyId, PolicyStage, Reevaluation, RequestType,
+    RiskLevel, RiskSource, Seconds, StageKind, SubjectSet, Timestamp, UserId, WhenUndetermined,
 };
 use serde::{Deserialize, Serialize};
 
@@ -109,8 +109,14 @@ pub struct Reading {
     pub subject: UserId,
     /// The level; UNDETERMINED where it could not be had in time.
     pub level: RiskLevel,
-    /// When it was read.
+    /// When it was read: for what a sweep says, when that began.
     pub read_at: Timestamp,
+    /// Where it comes from.
+    #[serde(default, skip_serializing_if = "Origin::is_default")]
+    pub origin: Origin,
+    /// When the source changed it last, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_updated_at: Option<Timestamp>,
 }
 
 /// Why the policy lets this person ask.
@@ -412,6 +418,8 @@ fn risk_stage(facts: &Facts, control: &ControlFacts, passed: Passed, route: &mut
                 subject,
                 level: RiskLevel::Undetermined,
                 read_at: Timestamp(0),
+                origin: Origin::default(),
+                source_updated_at: None,
             });
         route.evaluations.push(judge(control, reading));
     }

@@ -16,7 +16,7 @@ use super::subject::{self, SubjectSet};
 use super::user::User;
 use super::word::{
     AccessRequestOutcome, AccessRequestState, AccessRequestType, ApprovalStageKind, AssignmentState,
-    RiskEvaluationLevel, RiskSource,
+    RiskEvaluationLevel, RiskReadingOrigin, RiskSource,
 };
 use crate::domain::explanation::Sight;
 use crate::domain::request::told_outcome;
@@ -157,12 +157,18 @@ pub struct RiskEvaluation {
 
 #[derive(Clone, SimpleObject)]
 struct Shown {
+    /// Its id; null in a preview, which keeps nothing.
+    id: Option<ID>,
     /// The source.
     source: RiskSource,
     /// The level, in the source's own words.
     level: RiskEvaluationLevel,
-    /// When it was read.
+    /// When it was read: for what a sweep says, when that began.
     evaluated_at: DateTime,
+    /// Where it comes from; for a level that could not be had, how that was tried.
+    origin: RiskReadingOrigin,
+    /// When the source changed it last, where it says so.
+    source_updated_at: Option<DateTime>,
     /// The version of the control that was applied.
     configuration_version: i32,
     /// Did it ask for a stage?
@@ -177,9 +183,12 @@ impl RiskEvaluation {
         RiskEvaluation {
             subject_id: row.subject_id,
             shown: Shown {
+                id: Some(row.id.to_string().into()),
                 source: row.source.into(),
                 level: row.level.into(),
                 evaluated_at: DateTime(row.evaluated_at),
+                origin: row.origin.into(),
+                source_updated_at: row.source_updated_at.map(DateTime),
                 configuration_version: small(row.configuration_version),
                 is_stage_required: row.is_stage_required,
                 reason: row.reason,
@@ -192,9 +201,12 @@ impl RiskEvaluation {
         RiskEvaluation {
             subject_id: evaluation.reading.subject,
             shown: Shown {
+                id: None,
                 source: evaluation.reading.source.into(),
                 level: evaluation.reading.level.into(),
                 evaluated_at: DateTime(evaluation.reading.read_at),
+                origin: evaluation.reading.origin.into(),
+                source_updated_at: evaluation.reading.source_updated_at.map(DateTime),
                 configuration_version: small(evaluation.configuration_version),
                 is_stage_required: evaluation.is_stage_required,
                 reason: evaluation.reason,

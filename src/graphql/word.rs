@@ -37,6 +37,15 @@ mirrored! {
         /// Risk from within.
         InsiderRisk,
     }
+    /// Where a reading comes from.
+    RiskReadingOrigin of "entity::Origin" {
+        /// From the last complete reading of everybody.
+        Sweep,
+        /// From a question about this person alone.
+        Single,
+        /// From what was reported to this server.
+        Report,
+    }
     /// When a control reads its source for a request.
     RiskReevaluation of "entity::Reevaluation" {
         /// Once, at submission.

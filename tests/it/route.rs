@@ -1,8 +1,8 @@
 //! Routing, pure: properties of the one function that plans.
 
 use entity::{
-    ApproverTier, Coverage, DirectoryRole, PackageId, PolicyId, PolicyStage, Reevaluation, RequestType, RiskLevel,
-    RiskSource, Seconds, StageKind, SubjectSet, Timestamp, UserId, WhenUndetermined,
+    ApproverTier, Coverage, DirectoryRole, Origin, PackageId, PolicyId, PolicyStage, Reevaluation, RequestType,
+    RiskLevel, RiskSource, Seconds, StageKind, SubjectSet, Timestamp, UserId, WhenUndetermined,
 };
 use proptest::prelude::*;
 use riskgate::domain::permission::stage_kind;
@@ -36,7 +36,14 @@ fn control(source: RiskSource) -> impl Strategy<Value = ControlFacts> {
 fn reading(source: RiskSource, subject: UserId) -> impl Strategy<Value = Reading> {
     let mut levels = selectable(source).to_vec();
     levels.extend([RiskLevel::None, RiskLevel::Undetermined]);
-    proptest::sample::select(levels).prop_map(move |level| Reading { source, subject, level, read_at: Timestamp(1) })
+    proptest::sample::select(levels).prop_map(move |level| Reading {
+        source,
+        subject,
+        level,
+        read_at: Timestamp(1),
+        origin: Origin::Single,
+        source_updated_at: None,
+    })
 }
 
 fn facts() -> impl Strategy<Value = Facts> {

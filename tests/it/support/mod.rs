@@ -25,6 +25,12 @@ pub use raw::Raw;
 pub use socket::{Message, Socket, Subscription};
 pub use world::{Options, World};
 
+/// What a source of a story says of somebody, now as far as it knows.
+pub fn observed(level: entity::RiskLevel) -> riskgate::service::risk::Observed {
+    use entity::Origin;
+    riskgate::service::risk::Observed { level, origin: Origin::Single, read_at: BEGIN, source_updated_at: None }
+}
+
 /// An HTTP client.
 pub fn http() -> reqwest::Client {
     riskgate::outbound::choose_cryptography();
