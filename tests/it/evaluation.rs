@@ -194,7 +194,7 @@ fn calm_and_broken() -> Sources {
 
 story!(
     what_cannot_be_read_is_a_stage_and_what_is_refused_reads_nothing,
-    Options { sources: Some(calm_and_broken), ..Options::default() },
+    Options { sources: Some(calm_and_broken()), ..Options::default() },
     |world| {
         let _alone = ALONE.lock().await;
         let (bob, mona, cora) = (world.person("bob"), world.person("mona"), world.person("cora"));

@@ -39,7 +39,7 @@ fn says(level: Option<RiskLevel>) {
 }
 
 fn with_a_switch() -> Options {
-    let sources = || Sources { id_protection: Arc::new(Switch), insider: Arc::new(Calm) };
+    let sources = Sources { id_protection: Arc::new(Switch), insider: Arc::new(Calm) };
     Options { sources: Some(sources), ..Options::default() }
 }
 

@@ -36,3 +36,4 @@ mod support;
 mod visibility;
 mod walk;
 mod wire;
+mod year;

@@ -145,7 +145,7 @@ fn broken() -> Sources {
 
 story!(
     a_source_that_fails_or_is_silent_asks_for_a_stage_and_loses_no_request,
-    Options { sources: Some(broken), ..Options::default() },
+    Options { sources: Some(broken()), ..Options::default() },
     |world| {
         let _alone = ALONE.lock().await;
         let (bob, sam) = (world.person("bob"), world.person("sam"));

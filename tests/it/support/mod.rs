@@ -1,5 +1,6 @@
 //! What every story stands on: a database of its own, a server with a clock that the story moves, people with tokens.
 
+mod company;
 mod database;
 mod dice;
 mod directory;
@@ -15,6 +16,7 @@ mod rules;
 mod socket;
 mod world;
 
+pub use company::Company;
 pub use database::{BEGIN, Database, Kind};
 pub use dice::Dice;
 pub use events::Events;
