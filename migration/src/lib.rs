@@ -17,6 +17,7 @@ mod m006_risk;
 mod m007_event;
 mod m008_application;
 mod m009_living;
+mod m010_proof;
 
 /// Key of the PostgreSQL advisory lock that one migrating program holds: the bytes of "riskmigr".
 const LOCK: i64 = i64::from_be_bytes(*b"riskmigr");
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m007_event::Migration),
             Box::new(m008_application::Migration),
             Box::new(m009_living::Migration),
+            Box::new(m010_proof::Migration),
         ]
     }
 }

@@ -11,6 +11,7 @@ pub mod error;
 pub mod loader;
 pub mod mutation;
 pub mod node;
+pub mod proof;
 pub mod query;
 pub mod request;
 pub mod risk;

@@ -154,6 +154,15 @@ mirrored! {
         /// The request ended before it was decided.
         Canceled,
     }
+    /// Which tier of a stage's approvers somebody belongs to.
+    ApproverTier of "entity::ApproverTier" {
+        /// From the start.
+        Primary,
+        /// Alternates: since escalation.
+        Alternate,
+        /// While nobody of the others could decide.
+        Fallback,
+    }
     /// What an approver says.
     Decision of "entity::Verdict" {
         /// Yes.
