@@ -6,7 +6,7 @@ use entity::{Seconds, decision};
 use super::error::shown;
 use super::loader;
 use super::request::RiskEvaluation;
-use super::scalar::{DateTime, Duration};
+use super::scalar::{DateTime, Duration, small};
 use super::subject::{self, SubjectSet};
 use super::user::{Group, User};
 use super::word::{ApproverTier, Decision, DirectoryRole};
@@ -66,7 +66,7 @@ impl DecisionProof {
 
     /// The version of the directory that the person was judged by.
     async fn directory_version(&self) -> i32 {
-        i32::try_from(self.0.directory_version).unwrap_or(i32::MAX)
+        small(self.0.directory_version)
     }
 
     /// When the roles were asked of whoever gives them; null where the directory is kept here, and they are as new as its version.
@@ -91,6 +91,6 @@ impl DecisionProof {
 
     /// The version of the stage that was decided on; null for decisions of a time when it was not kept.
     async fn stage_version(&self) -> Option<i32> {
-        self.0.stage_version.map(|version| i32::try_from(version).unwrap_or(i32::MAX))
+        self.0.stage_version.map(small)
     }
 }
