@@ -3,7 +3,7 @@
 use sea_orm::{DeriveActiveEnum, DeriveValueType, EnumIter};
 use serde::{Deserialize, Serialize};
 
-use crate::{GroupId, Seconds, UserId};
+use crate::{GroupId, Seconds, UserId, canonical_uuid};
 
 macro_rules! word {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
@@ -437,6 +437,17 @@ pub enum SubjectSet {
 }
 
 impl SubjectSet {
+    /// The set of that kind and reference; `None` where the reference is none of its kind. A manager is told by level alone.
+    pub fn of(kind: SubjectKind, subject: &str) -> Option<SubjectSet> {
+        Some(match kind {
+            SubjectKind::User => SubjectSet::User(UserId(canonical_uuid(subject)?)),
+            SubjectKind::Group => SubjectSet::Group(GroupId(canonical_uuid(subject)?)),
+            SubjectKind::Manager1 => SubjectSet::Manager(1),
+            SubjectKind::Manager2 => SubjectSet::Manager(2),
+            SubjectKind::Role => SubjectSet::Role(*DirectoryRole::ALL.iter().find(|role| role.as_str() == subject)?),
+        })
+    }
+
     /// Kind and reference under which `membership` lists the people of this set, for a request whose access `target` gets.
     pub fn subject(&self, target: UserId) -> (SubjectKind, String) {
         match self {

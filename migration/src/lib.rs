@@ -17,6 +17,7 @@ mod m006_risk;
 mod m007_event;
 mod m008_application;
 mod m009_living;
+mod m010_proof;
 mod m011_graph;
 mod m013_explanation;
 
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m007_event::Migration),
             Box::new(m008_application::Migration),
             Box::new(m009_living::Migration),
+            Box::new(m010_proof::Migration),
             Box::new(m011_graph::Migration),
             Box::new(m013_explanation::Migration),
         ]

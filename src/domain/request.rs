@@ -294,6 +294,7 @@ pub(super) fn laid(
         version: 1,
         latest_evaluation_id: None,
         inserted_at: None,
+        replaces_stage_id: None,
     }
 }
 

@@ -12,6 +12,7 @@ pub mod explanation;
 pub mod loader;
 pub mod mutation;
 pub mod node;
+pub mod proof;
 pub mod query;
 pub mod request;
 pub mod risk;

@@ -2,7 +2,7 @@
 
 use entity::{
     AssignmentId, CatalogId, EventId, GroupId, PackageId, PolicyId, RequestId, RiskSource, StageId, SubjectSet, UserId,
-    assignment, catalog, evaluation, event, explanation, group, insider_risk, package, user, user_risk,
+    assignment, catalog, decision, evaluation, event, explanation, group, insider_risk, package, user, user_risk,
 };
 
 use super::{Fault, Services};
@@ -265,6 +265,14 @@ impl Services {
     /// The readings that put stages there that the viewer sees.
     pub async fn evaluations_by_stage(&self, stages: &[StageId]) -> Result<Vec<(StageId, evaluation::Model)>, Fault> {
         Ok(self.store.evaluations_by_stage(stages).await?)
+    }
+
+    /// How the decisions on stages that the viewer sees were made; nothing for who may not read the audit log.
+    pub async fn decisions_of(&self, actor: &Actor, stages: &[StageId]) -> Result<Vec<decision::Model>, Fault> {
+        if !actor.has(Right::ReadAudit) {
+            return Ok(Vec::new());
+        }
+        Ok(self.store.decisions_of(stages).await?)
     }
 
     /// The readings of requests in which the viewer reads risk.

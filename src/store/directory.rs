@@ -1,6 +1,7 @@
 //! The directory: who is signed in, who is in a set, and the whole of it for an import.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use entity::{
     ApproverExclusion, ApproverTier, DirectoryRole, GroupId, StageKind, SubjectKind, UserId, canonical_uuid, group,
@@ -161,6 +162,40 @@ impl Store {
             }
         }
         Ok(resolved)
+    }
+
+    /// A shortest way from a group down to one that the person is a member of, both ends with it; nothing where there is none (any more:
+    /// then the directory's version has moved too).
+    pub async fn group_path(&self, group: &str, user: UserId) -> Read<Vec<GroupId>> {
+        // Upward from the person: their groups are few, the people of a group may be many.
+        let mut below: HashMap<String, Option<String>> = HashMap::new();
+        let mut level = vec![user.0.to_string()];
+        while !level.is_empty() && !below.contains_key(group) {
+            let mut params = Params::new(self.db);
+            let any = params.any(&level);
+            let text = format!(
+                "SELECT group_id, member_id FROM directory_group_member WHERE member_id {any} ORDER BY group_id, member_id"
+            );
+            let is_first = below.is_empty();
+            level.clear();
+            for row in self.all(params.statement(text)).await? {
+                let above = String::try_get(&row, "", "group_id")?;
+                let member = String::try_get(&row, "", "member_id")?;
+                if let Entry::Vacant(vacant) = below.entry(above.clone()) {
+                    vacant.insert((!is_first).then_some(member));
+                    level.push(above);
+                }
+            }
+        }
+        let mut path = Vec::new();
+        let mut next = below.contains_key(group).then(|| group.to_owned());
+        while let Some(at) = next {
+            path.push(GroupId(
+                canonical_uuid(&at).ok_or_else(|| StoreError::Data(format!("a group has the id {at:?}")))?,
+            ));
+            next = below.get(&at).cloned().flatten();
+        }
+        Ok(path)
     }
 
     /// Which of these people and groups exist (deleted ones do not).

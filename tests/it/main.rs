@@ -24,6 +24,7 @@ mod outage;
 mod page;
 mod people;
 mod permission;
+mod proof;
 mod race;
 mod random;
 mod readme;

@@ -168,10 +168,13 @@ impl Life {
             later,
             next_coverage: Some(Coverage::Primary),
             again: None,
+            roles_read_at: None,
+            role_group: None,
             standing: Some(Standing {
                 tier: ApproverTier::Primary,
                 kind: SubjectKind::User,
                 subject: user(9).0.to_string(),
+                group_path: Vec::new(),
             }),
         };
         let ids = DecisionIds { decision: DecisionId::new(), assignment: AssignmentId::new() };
