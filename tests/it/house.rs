@@ -39,7 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("outbound", &["outbound", "auth", "service"]),
     ("http", &["http", "graphql", "auth", "service", "clock", "lifecycle", "telemetry"]),
     ("worker", &["worker", "service", "lifecycle", "telemetry"]),
-    ("config", &["config", "telemetry"]),
+    ("config", &["config", "domain", "telemetry"]),
     ("clock", &[]),
     ("lifecycle", &[]),
     ("telemetry", &[]),
