@@ -18,6 +18,7 @@ mod m007_event;
 mod m008_application;
 mod m009_living;
 mod m011_graph;
+mod m013_explanation;
 
 /// Key of the PostgreSQL advisory lock that one migrating program holds: the bytes of "riskmigr".
 const LOCK: i64 = i64::from_be_bytes(*b"riskmigr");
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m008_application::Migration),
             Box::new(m009_living::Migration),
             Box::new(m011_graph::Migration),
+            Box::new(m013_explanation::Migration),
         ]
     }
 }

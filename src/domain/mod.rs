@@ -7,6 +7,7 @@ pub mod coverage;
 pub mod decision;
 pub mod duration;
 pub mod event;
+pub mod explanation;
 pub mod living;
 pub mod permission;
 pub mod plan;

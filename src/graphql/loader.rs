@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::error::shown;
 use super::session::{actor, services, session};
-use crate::service::{Fault, PolicyRow, RequestRow, StageRow};
+use crate::service::{ExplanationRow, Fault, PolicyRow, RequestRow, StageRow};
 
 type Waiter<K, V> = (K, oneshot::Sender<Result<V, Fault>>);
 
@@ -106,6 +106,7 @@ pub struct Loaders {
     sets_of_stage: Batch<StageId, Vec<SubjectSet>>,
     evaluation_of_stage: Batch<StageId, Option<evaluation::Model>>,
     evaluations_of_request: Batch<RequestId, Vec<evaluation::Model>>,
+    explanations_of_request: Batch<RequestId, Vec<ExplanationRow>>,
     assignment_of_request: Batch<RequestId, Option<assignment::Model>>,
     assignments: Batch<AssignmentId, Option<assignment::Model>>,
     packages: Batch<PackageId, Option<package::Model>>,
@@ -181,6 +182,9 @@ look_up! {
     /// The readings of a request, in order.
     evaluations_of_request(evaluations_of_request: RequestId) -> Vec<evaluation::Model> =
         |services, actor, keys| services.evaluations_of(&keys), |rows| many_each(rows, |row: &evaluation::Model| row.request_id);
+    /// What the planner found each time that it planned a request, in order.
+    explanations_of_request(explanations_of_request: RequestId) -> Vec<ExplanationRow> =
+        |services, actor, keys| services.explanations_of(&keys), |rows| many_each(rows, |row: &ExplanationRow| row.row.request_id);
     /// The assignment that a request gave.
     assignment_of_request(assignment_of_request: RequestId) -> Option<assignment::Model> =
         |services, actor, keys| services.assignments_of(&keys), |rows| one_each(rows, |row: &assignment::Model| row.request_id);

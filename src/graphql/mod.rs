@@ -8,6 +8,7 @@ pub mod connection;
 pub mod control;
 pub mod document;
 pub mod error;
+pub mod explanation;
 pub mod loader;
 pub mod mutation;
 pub mod node;

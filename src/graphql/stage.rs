@@ -7,7 +7,7 @@ use super::connection::connection;
 use super::error::{UserError, shown};
 use super::loader;
 use super::request::{AccessRequest, RiskEvaluation};
-use super::scalar::{DateTime, read_id};
+use super::scalar::{DateTime, read_id, small};
 use super::subject::{self, SubjectSet};
 use super::user::User;
 use super::word::{ApprovalStageKind, ApprovalStageStatus, Decision, RiskSource};
@@ -95,7 +95,7 @@ macro_rules! stage_object {
 
             /// Its place, from 1, among those that the viewer sees.
             pub async fn position(&self) -> i32 {
-                i32::try_from(self.row.position).unwrap_or(i32::MAX)
+                small(self.row.position)
             }
 
             /// Where it stands.

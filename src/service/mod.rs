@@ -22,7 +22,7 @@ pub use catalog::{CreateCatalog, CreatePackage, CreatePolicy};
 pub use cursor::CursorKey;
 pub use directory::{FileGroup, FileUser, ImportError, ImportOptions, Imported, Picture};
 pub use follow::{Follower, PendingRisk, RequestUpdate};
-pub use read::{Listing, PageInput};
+pub use read::{ExplanationRow, Listing, PageInput};
 pub use request::{Preview, Submit};
 pub use risk::Sources;
 pub use stage::Decide;

@@ -12,6 +12,7 @@ mod crash;
 mod document;
 mod escalation;
 mod evaluation;
+mod explanation;
 mod fuzz;
 mod hold;
 mod house;

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use entity::{
-    AssignmentState, Coverage, RequestId, RequestState, StageId, StageKind, StageStatus, assignment, decision,
-    evaluation, event, head, request, stage, stage_approver,
+    AssignmentState, Coverage, PlanningMoment, RequestId, RequestState, StageId, StageKind, StageStatus, assignment,
+    decision, evaluation, event, explanation, head, request, stage, stage_approver,
 };
-use riskgate::domain::route::{self, Facts};
+use riskgate::domain::explanation::Account;
+use riskgate::domain::route::{self, Facts, Route};
 use sea_orm::{DatabaseConnection, DbBackend, EntityTrait, IsolationLevel, TransactionTrait};
 
 /// Everything, read at once.
@@ -15,6 +16,7 @@ pub struct Snapshot {
     pub stages: HashMap<RequestId, Vec<stage::Model>>,
     pub approvers: HashMap<StageId, Vec<stage_approver::Model>>,
     pub evaluations: HashMap<RequestId, Vec<evaluation::Model>>,
+    pub explanations: HashMap<RequestId, Vec<explanation::Model>>,
     pub decisions: HashMap<StageId, Vec<decision::Model>>,
     pub assignments: HashMap<RequestId, Vec<assignment::Model>>,
     pub events: Vec<event::Model>,
@@ -39,6 +41,9 @@ impl Snapshot {
         let mut evaluations =
             grouped(evaluation::Entity::find().all(db).await.expect("evaluations"), |row| row.request_id);
         evaluations.values_mut().for_each(|rows| rows.sort_by_key(|row| row.ordinal));
+        let mut explanations =
+            grouped(explanation::Entity::find().all(db).await.expect("explanations"), |row| row.request_id);
+        explanations.values_mut().for_each(|rows| rows.sort_by_key(|row| (row.planned_at, row.id)));
         let mut events = event::Entity::find().all(db).await.expect("events");
         events.sort_by_key(|row| row.position);
         Snapshot {
@@ -46,6 +51,7 @@ impl Snapshot {
             stages,
             approvers: grouped(stage_approver::Entity::find().all(db).await.expect("approvers"), |row| row.stage_id),
             evaluations,
+            explanations,
             decisions: grouped(decision::Entity::find().all(db).await.expect("decisions"), |row| row.stage_id),
             assignments: grouped(assignment::Entity::find().all(db).await.expect("assignments"), |row| row.request_id),
             events,
@@ -260,6 +266,32 @@ impl Snapshot {
         // Others came before where it waited for a source; later readings follow.
         if !planned.is_empty() && !stored.windows(planned.len()).any(|window| window == planned) {
             wrong.push(format!("the route made again has the evaluations {planned:?}, stored are {stored:?}"));
+        }
+        self.explained(request, &route, wrong);
+    }
+
+    /// The planner's account is kept as the planner gives it, and each stage was put on the way by exactly one account.
+    fn explained(&self, request: &request::Model, route: &Route, wrong: &mut Vec<String>) {
+        let rows = self.explanations.get(&request.id).map_or(&[][..], Vec::as_slice);
+        let read = |row: &explanation::Model| serde_json::from_str::<Account>(&row.content).ok();
+        let Some(accounts) = rows.iter().map(read).collect::<Option<Vec<_>>>() else {
+            return wrong.push("an account of it cannot be read".to_owned());
+        };
+        let is_first = |moment| matches!(moment, PlanningMoment::Submission | PlanningMoment::Resumption);
+        let laid_out = rows.iter().zip(&accounts).rfind(|(row, _)| is_first(row.moment));
+        if laid_out.is_none_or(|(_, account)| account.steps != route.steps) {
+            wrong.push("the account of its route is not the one that is made again".to_owned());
+        }
+        let mut put: Vec<(StageId, StageKind)> = Vec::new();
+        for account in &accounts {
+            let stages = account.steps.iter().filter_map(|step| Some((*account.stages.get(step.stage?)?, step.kind)));
+            put.extend(stages);
+        }
+        let mut stored: Vec<_> = self.stages.get(&request.id).into_iter().flatten().map(|s| (s.id, s.kind)).collect();
+        put.sort();
+        stored.sort();
+        if put != stored {
+            wrong.push(format!("its accounts put the stages {put:?} on the way, stored are {stored:?}"));
         }
     }
 }
