@@ -36,7 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("service", &["service", "domain", "store", "clock"]),
     ("auth", &["auth", "service", "domain", "clock"]),
     ("graphql", &["graphql", "service", "domain", "clock"]),
-    ("outbound", &["outbound", "auth", "service"]),
+    ("outbound", &["outbound", "auth", "service", "clock"]),
     ("http", &["http", "graphql", "auth", "service", "clock", "lifecycle", "telemetry"]),
     ("worker", &["worker", "service", "lifecycle", "telemetry"]),
     ("config", &["config", "domain", "telemetry"]),
