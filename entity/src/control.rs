@@ -37,11 +37,16 @@ pub struct Model {
     pub when_undetermined: WhenUndetermined,
     /// How long a request waits for the source at most.
     pub hold_timeout: Seconds,
+    /// May nobody approve its stages whose own risk matches it?
+    pub refuse_risky_approvers: bool,
+    /// Are approvals of its stages proved again before access is delivered?
+    pub reprove_before_delivery: bool,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
 
 crate::row!("control", key ["source"], versioned true,
     columns [source, is_enabled, is_approval_required, risk_levels, approvers, fallback_approvers, decision_timeout,
-        modified_by, modified_at, version, reevaluation, when_undetermined, hold_timeout],
+        modified_by, modified_at, version, reevaluation, when_undetermined, hold_timeout,
+        refuse_risky_approvers, reprove_before_delivery],
     stamp [], stamp_some [modified_at]);

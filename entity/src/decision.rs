@@ -3,7 +3,10 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{ApproverTier, DecisionId, DirectoryRole, RequestId, StageId, SubjectKind, Timestamp, UserId, Verdict};
+use crate::{
+    ApproverTier, DecisionId, DirectoryRole, EvaluationId, GroupId, Json, RequestId, StageId, SubjectKind, Timestamp,
+    UserId, Verdict,
+};
 
 /// One decision.
 #[sea_orm::model]
@@ -35,10 +38,21 @@ pub struct Model {
     pub directory_version: i64,
     /// When.
     pub decided_at: Timestamp,
+    /// The groups from the named one down to the one that the person is a member of; nothing where no group was named.
+    pub group_path: Json<Vec<GroupId>>,
+    /// The group through which the role was held; nothing where the person was given it, or the directory does not say.
+    pub role_group_id: Option<GroupId>,
+    /// When the role was asked of whoever gives it; nothing where the directory is our own, as new as its version.
+    pub roles_read_at: Option<Timestamp>,
+    /// The newest reading that the stage showed.
+    pub evaluation_id: Option<EvaluationId>,
+    /// The version of the stage that was decided on; nothing where it was not kept yet.
+    pub stage_version: Option<i64>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
 
 crate::row!("decision", key ["id"], versioned false,
-    columns [id, stage_id, request_id, user_id, verdict, justification, tier, kind, subject, role, directory_version, decided_at],
+    columns [id, stage_id, request_id, user_id, verdict, justification, tier, kind, subject, role, directory_version, decided_at,
+        group_path, role_group_id, roles_read_at, evaluation_id, stage_version],
     stamp [decided_at], stamp_some []);

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{EvaluationId, RequestId, RiskLevel, RiskSource, Timestamp, UserId};
+use crate::{EvaluationId, Origin, RequestId, RiskLevel, RiskSource, Timestamp, UserId};
 
 /// One reading.
 #[sea_orm::model]
@@ -31,10 +31,15 @@ pub struct Model {
     pub is_stage_required: bool,
     /// Why, or why not, for people.
     pub reason: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// When the source changed it last, where it says so.
+    pub source_updated_at: Option<Timestamp>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
 
 crate::row!("evaluation", key ["id"], versioned false,
-    columns [id, request_id, ordinal, source, subject_id, level, evaluated_at, configuration_version, is_stage_required, reason],
+    columns [id, request_id, ordinal, source, subject_id, level, evaluated_at, configuration_version,
+        is_stage_required, reason, origin, source_updated_at],
     stamp [evaluated_at], stamp_some []);

@@ -136,6 +136,8 @@ id!(/// A control configuration.
     ControlId, "cfg");
 id!(/// A reading of one risk source for one person, kept with a request.
     EvaluationId, "evl");
+id!(/// What one planning of a request found.
+    ExplanationId, "exp");
 id!(/// A decision on a stage.
     DecisionId, "dec");
 id!(/// One commit of the log: what its events share.

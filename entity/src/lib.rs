@@ -17,6 +17,7 @@ pub mod decision;
 pub mod deployment;
 pub mod evaluation;
 pub mod event;
+pub mod explanation;
 pub mod group;
 pub mod group_member;
 pub mod head;

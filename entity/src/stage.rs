@@ -49,6 +49,8 @@ pub struct Model {
     pub latest_evaluation_id: Option<EvaluationId>,
     /// When it was inserted; nothing for a stage of the route planned at submission.
     pub inserted_at: Option<Timestamp>,
+    /// The newest stage of the same source whose approval is void, which this asks for again, and for those before it.
+    pub replaces_stage_id: Option<StageId>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
@@ -56,5 +58,5 @@ impl ActiveModelBehavior for ActiveModel {}
 crate::row!("stage", key ["id"], versioned true,
     columns [id, request_id, kind, order_key, status, decision_timeout, escalate_after, is_justification_required, coverage,
         pending_since, due_at, escalate_at, escalated_at, completed_at, completed_directory_version, evaluation_id, version,
-        latest_evaluation_id, inserted_at],
+        latest_evaluation_id, inserted_at, replaces_stage_id],
     stamp [], stamp_some [pending_since, due_at, escalate_at, escalated_at, completed_at, inserted_at]);

@@ -3,7 +3,7 @@
 use sea_orm::{DeriveActiveEnum, DeriveValueType, EnumIter};
 use serde::{Deserialize, Serialize};
 
-use crate::{GroupId, Seconds, UserId};
+use crate::{GroupId, Seconds, UserId, canonical_uuid};
 
 macro_rules! word {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
@@ -121,6 +121,27 @@ word! {
         Elevated = "ELEVATED",
         /// The source could not be read in time; never treated as lower than any level.
         Undetermined = "UNDETERMINED",
+    }
+}
+
+word! {
+    /// Where a reading comes from.
+    #[derive(Default)]
+    Origin {
+        /// From the last complete reading of everybody.
+        Sweep = "SWEEP",
+        /// From a question about this person alone.
+        Single = "SINGLE",
+        /// From what was reported to this server.
+        #[default]
+        Report = "REPORT",
+    }
+}
+
+impl Origin {
+    /// Is it this word, which stored facts leave out?
+    pub fn is_default(&self) -> bool {
+        *self == Origin::default()
     }
 }
 
@@ -263,6 +284,64 @@ word! {
         Fallback = "FALLBACK",
         /// Nobody at all.
         Nobody = "NOBODY",
+    }
+}
+
+word! {
+    /// When in the life of a request its way is planned.
+    PlanningMoment {
+        /// When it is submitted.
+        Submission = "SUBMISSION",
+        /// When the source that it waited for is there, or its time is over.
+        Resumption = "RESUMPTION",
+        /// When something became known of somebody's risk while it waited.
+        RiskChange = "RISK_CHANGE",
+        /// Before its access is delivered.
+        Delivery = "DELIVERY",
+    }
+}
+
+word! {
+    /// The rule by which a source, or a stage of the policy, asks for an approval or does not.
+    PlanningRule {
+        /// A level that was read is one of those that the control selects.
+        LevelSelected = "LEVEL_SELECTED",
+        /// A level could not be read, which counts as one of those.
+        LevelUndetermined = "LEVEL_UNDETERMINED",
+        /// Only readings that could not be had ask for a stage, and the control lets the request wait for its source.
+        WaitsForSource = "WAITS_FOR_SOURCE",
+        /// No level that was read is one of those that the control selects.
+        LevelNotSelected = "LEVEL_NOT_SELECTED",
+        /// An approval has covered the levels that were read.
+        CoveredByApproval = "COVERED_BY_APPROVAL",
+        /// A stage of the source is undecided, and shows what was read.
+        StageUndecided = "STAGE_UNDECIDED",
+        /// The control does not read its source at this moment.
+        SourceNotRead = "SOURCE_NOT_READ",
+        /// The control is off.
+        ControlDisabled = "CONTROL_DISABLED",
+        /// The control requires no approval.
+        ApprovalNotRequired = "APPROVAL_NOT_REQUIRED",
+        /// The control could not be read, so what it gates is unknown.
+        ControlUnknown = "CONTROL_UNKNOWN",
+        /// The policy has this stage.
+        PolicyStage = "POLICY_STAGE",
+        /// The policy has no stages.
+        PolicyWithoutStages = "POLICY_WITHOUT_STAGES",
+    }
+}
+
+word! {
+    /// Why somebody of an approver set could not decide a stage when it was planned.
+    ApproverExclusion {
+        /// Asks for the access.
+        Requestor = "REQUESTOR",
+        /// Would get the access.
+        Target = "TARGET",
+        /// The account is disabled or deleted.
+        Disabled = "DISABLED",
+        /// Holds none of the roles that the stage needs.
+        NoRole = "NO_ROLE",
     }
 }
 
@@ -410,6 +489,17 @@ pub enum SubjectSet {
 }
 
 impl SubjectSet {
+    /// The set of that kind and reference; `None` where the reference is none of its kind. A manager is told by level alone.
+    pub fn of(kind: SubjectKind, subject: &str) -> Option<SubjectSet> {
+        Some(match kind {
+            SubjectKind::User => SubjectSet::User(UserId(canonical_uuid(subject)?)),
+            SubjectKind::Group => SubjectSet::Group(GroupId(canonical_uuid(subject)?)),
+            SubjectKind::Manager1 => SubjectSet::Manager(1),
+            SubjectKind::Manager2 => SubjectSet::Manager(2),
+            SubjectKind::Role => SubjectSet::Role(*DirectoryRole::ALL.iter().find(|role| role.as_str() == subject)?),
+        })
+    }
+
     /// Kind and reference under which `membership` lists the people of this set, for a request whose access `target` gets.
     pub fn subject(&self, target: UserId) -> (SubjectKind, String) {
         match self {

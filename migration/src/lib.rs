@@ -17,7 +17,10 @@ mod m006_risk;
 mod m007_event;
 mod m008_application;
 mod m009_living;
+mod m010_proof;
+mod m011_graph;
 mod m012_sync;
+mod m013_explanation;
 
 /// Key of the PostgreSQL advisory lock that one migrating program holds: the bytes of "riskmigr".
 const LOCK: i64 = i64::from_be_bytes(*b"riskmigr");
@@ -37,7 +40,10 @@ impl MigratorTrait for Migrator {
             Box::new(m007_event::Migration),
             Box::new(m008_application::Migration),
             Box::new(m009_living::Migration),
+            Box::new(m010_proof::Migration),
+            Box::new(m011_graph::Migration),
             Box::new(m012_sync::Migration),
+            Box::new(m013_explanation::Migration),
         ]
     }
 }

@@ -196,6 +196,8 @@ async fn controls_and_head_are_there_from_the_start(url: &str) {
         reevaluation: Reevaluation::BeforeDelivery,
         when_undetermined: WhenUndetermined::RequireStage,
         hold_timeout: Seconds::hours(1),
+        refuse_risky_approvers: true,
+        reprove_before_delivery: true,
     };
     let controls =
         entity::control::Entity::find().order_by_asc(entity::control::Column::Source).all(&db).await.unwrap();

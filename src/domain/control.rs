@@ -262,6 +262,8 @@ mod tests {
             reevaluation: Reevaluation::BeforeDelivery,
             when_undetermined: WhenUndetermined::RequireStage,
             hold_timeout: Seconds::hours(1),
+            refuse_risky_approvers: true,
+            reprove_before_delivery: true,
         }
     }
 

@@ -1,8 +1,8 @@
 //! Deciding a stage: who may, in which order refusals are told, and what a decision makes of the request.
 
 use entity::{
-    ApproverTier, AssignmentId, Coverage, DecisionId, DirectoryRole, Outcome, RequestState, StageKind, StageStatus,
-    SubjectKind, Timestamp, Verdict, decision, request, stage,
+    ApproverTier, AssignmentId, Coverage, DecisionId, DirectoryRole, GroupId, Json, Outcome, RequestState, StageKind,
+    StageStatus, SubjectKind, Timestamp, Verdict, decision, request, stage,
 };
 
 use super::coverage::stage_event;
@@ -23,6 +23,8 @@ pub struct Standing {
     pub kind: SubjectKind,
     /// Which set.
     pub subject: String,
+    /// Where it is a group: the groups from it down to one that the person is a member of.
+    pub group_path: Vec<GroupId>,
 }
 
 /// What a decision is judged by, read while the directory was at `directory_version` or later.
@@ -42,6 +44,10 @@ pub struct Facts {
     pub next_coverage: Option<Coverage>,
     /// The plan made again, without which no last approval is given.
     pub again: Option<Again>,
+    /// When the person's roles were asked of whoever gives them; nothing where the directory is our own, as new as its version.
+    pub roles_read_at: Option<Timestamp>,
+    /// Through which group the person holds the role, where the directory says so.
+    pub role_group: Option<GroupId>,
     /// By which entry the person belongs to the stage's approvers; requestor and target never do.
     pub standing: Option<Standing>,
 }
@@ -66,7 +72,8 @@ pub fn decide(
     justification: Option<String>,
     ids: DecisionIds,
 ) -> Result<Option<Plan>, Refusal> {
-    let Facts { directory_version, now, request, mut stage, later, next_coverage, again, standing } = facts;
+    let Facts { directory_version, now, request, mut stage, later, next_coverage, again, standing, .. } = facts;
+    let (roles_read_at, role_group_id) = (facts.roles_read_at, facts.role_group);
     let decider = actor.user_id().filter(|user| *user != request.requestor_id && *user != request.target_id);
     let Some((user_id, standing)) = decider.zip(standing) else {
         return Err(Refusal::at(Code::NotAnApprover, "stageId", "You are not an approver of this stage."));
@@ -98,6 +105,8 @@ pub fn decide(
     plan.guard(Guard::Directory(directory_version));
     plan.guard(Guard::Before(due_at));
     let by = actor.named();
+    let evaluation_id = stage.latest_evaluation_id.or(stage.evaluation_id);
+    let stage_version = stage.version;
     stage.status = match verdict {
         Verdict::Approve => StageStatus::Approved,
         Verdict::Deny => StageStatus::Denied,
@@ -115,8 +124,13 @@ pub fn decide(
             .with("ApproverTier", standing.tier.as_str())
             .with("ApproverKind", standing.kind.as_str())
             .with("ApproverSubject", standing.subject.clone())
+            .with_some("GroupPath", shown_path(&standing.group_path))
             .with_some("Role", role.map(|role| role.as_str()))
+            .with_some("RoleGroup", role_group_id.filter(|_| role.is_some()).map(|group| group.to_string()))
             .with("DirectoryVersion", directory_version)
+            .with_some("RolesReadAt", roles_read_at)
+            .with_some("EvaluationId", evaluation_id.map(|id| id.to_string()))
+            .with("StageVersion", stage_version)
             .with_some("Justification", justification.clone()),
     );
     plan.rows.decisions.push(decision::Model {
@@ -132,6 +146,11 @@ pub fn decide(
         role,
         directory_version,
         decided_at: Timestamp::COMMIT,
+        group_path: Json(standing.group_path),
+        role_group_id: role_group_id.filter(|_| role.is_some()),
+        roles_read_at,
+        evaluation_id,
+        stage_version: Some(stage_version),
     });
     let stage_kind = stage.kind;
     plan.change_stage(stage);
@@ -148,6 +167,10 @@ pub fn decide(
         }
     }
     Ok(Some(plan))
+}
+
+fn shown_path(path: &[GroupId]) -> Option<Vec<String>> {
+    (!path.is_empty()).then(|| path.iter().map(ToString::to_string).collect())
 }
 
 fn not_pending(stage: &stage::Model) -> Refusal {

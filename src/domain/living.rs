@@ -3,11 +3,13 @@
 //! are levels.
 
 use entity::{
-    EvaluationId, RequestState, RiskSource, StageId, StageKind, StageStatus, Timestamp, evaluation, request, stage,
+    EvaluationId, PlanningMoment, RequestState, RiskSource, StageId, StageKind, StageStatus, Timestamp, evaluation,
+    request, stage,
 };
 
 use super::coverage::stage_event;
 use super::event::{EventActor, EventKind};
+use super::explanation::Account;
 use super::permission::risk_source;
 use super::plan::{Guard, Plan, Urgency};
 use super::request::{ORDER_STEP, evaluated, laid, open_planned};
@@ -74,6 +76,7 @@ impl Course {
 pub struct Again {
     /// What is added to its way.
     pub route: Route,
+    moment: PlanningMoment,
     passage: Passage,
     since: i64,
     directory_version: i64,
@@ -106,6 +109,10 @@ impl Again {
         Again {
             evaluations: evaluations.collect(),
             route,
+            moment: match moment {
+                Moment::Delivery => PlanningMoment::Delivery,
+                Moment::Waiting => PlanningMoment::RiskChange,
+            },
             passage,
             since,
             directory_version: facts.directory_version,
@@ -148,6 +155,9 @@ impl Again {
             .map(|(ordinal, (evaluation, (id, _)))| evaluated(evaluation, *id, ordinal, request, plan))
             .collect();
         plan.events.splice(0..0, events);
+        let evaluations: Vec<_> = self.evaluations.iter().map(|(id, _)| *id).collect();
+        let account = Account::of(&self.route, &self.stage_ids, &evaluations);
+        plan.rows.explanations.push(account.row(request.id, self.moment, self.directory_version));
     }
 }
 

@@ -3,9 +3,9 @@
 
 use entity::{
     AssignmentId, DirectoryRole, DirectorySource, PackageId, PolicyId, RequestId, RiskSource, StageId, SubjectKind,
-    SyncStream, Timestamp, UserId, assignment, catalog, control, control_version, decision, evaluation, group,
-    group_member, idempotency, insider_risk, mark, membership, package, policy, policy_requestor, progress, request,
-    role, role_assignment, stage, stage_approver, sync, user, user_risk,
+    SyncStream, Timestamp, UserId, assignment, catalog, control, control_version, decision, evaluation, explanation,
+    group, group_member, idempotency, insider_risk, mark, membership, package, policy, policy_requestor, progress,
+    request, role, role_assignment, stage, stage_approver, sync, user, user_risk,
 };
 use uuid::Uuid;
 
@@ -73,6 +73,8 @@ pub struct Rows {
     pub requests: Vec<request::Model>,
     /// Readings.
     pub evaluations: Vec<evaluation::Model>,
+    /// Why requests go the way they go.
+    pub explanations: Vec<explanation::Model>,
     /// Stages.
     pub stages: Vec<stage::Model>,
     /// Whom stages name.
@@ -106,6 +108,7 @@ impl Rows {
             + self.control_versions.len()
             + self.requests.len()
             + self.evaluations.len()
+            + self.explanations.len()
             + self.stages.len()
             + self.stage_approvers.len()
             + self.decisions.len()
@@ -133,6 +136,7 @@ impl Rows {
         self.control_versions.append(&mut other.control_versions);
         self.requests.append(&mut other.requests);
         self.evaluations.append(&mut other.evaluations);
+        self.explanations.append(&mut other.explanations);
         self.stages.append(&mut other.stages);
         self.stage_approvers.append(&mut other.stage_approvers);
         self.decisions.append(&mut other.decisions);

@@ -2,13 +2,14 @@
 //! the one function that makes an assignment is here ([`deliver`]).
 
 use entity::{
-    ApproverTier, AssignmentId, AssignmentState, Coverage, EvaluationId, Outcome, RequestId, RequestState, RequestType,
-    Seconds, StageId, StageKind, StageStatus, SubjectSet, Timestamp, UserId, assignment, evaluation, idempotency,
-    request, stage, stage_approver,
+    ApproverTier, AssignmentId, AssignmentState, Coverage, EvaluationId, Outcome, PlanningMoment, RequestId,
+    RequestState, RequestType, Seconds, StageId, StageKind, StageStatus, SubjectSet, Timestamp, UserId, assignment,
+    evaluation, idempotency, request, stage, stage_approver,
 };
 
 use super::coverage::stage_event;
 use super::event::{EventActor, EventKind, NewEvent};
+use super::explanation::Account;
 use super::living::{self, Again};
 use super::permission::risk_source;
 use super::plan::{Guard, Plan, Urgency};
@@ -127,8 +128,22 @@ pub fn submit(facts: &Facts, route: &Route, submission: Submission, ids: Submiss
         }
         None => lay_out(request, route, 0, &ids, &mut plan),
     };
+    explain(route, PlanningMoment::Submission, facts, &ids, &request, &mut plan);
     plan.rows.requests.push(request);
     plan
+}
+
+/// Keeps the planner's account of a route.
+fn explain(
+    route: &Route,
+    moment: PlanningMoment,
+    facts: &Facts,
+    ids: &SubmissionIds,
+    request: &request::Model,
+    plan: &mut Plan,
+) {
+    let account = Account::of(route, &ids.stages, &ids.evaluations);
+    plan.rows.explanations.push(account.row(request.id, moment, facts.directory_version));
 }
 
 /// Tries again to route a request that waits for a source; the facts are those of now, `readings` is how many it has stored.
@@ -158,6 +173,7 @@ pub fn retry(
                 request_event(EventKind::RequestResumed, EventActor::System, &request)
                     .with("State", request.state.as_str()),
             );
+            explain(route, PlanningMoment::Resumption, facts, &ids, &request, &mut plan);
             lay_out(request, route, readings, &ids, &mut plan)
         }
     };
@@ -203,7 +219,7 @@ fn lay_out(
         request.state = RequestState::Delivering;
         plan.events.push(
             request_event(EventKind::RequestAutoApproved, EventActor::System, &request)
-                .with("Reason", route.absences.iter().map(|absence| absence.reason.clone()).collect::<Vec<_>>()),
+                .with("Reason", route.steps.iter().map(|step| step.sentence.clone()).collect::<Vec<_>>()),
         );
         request = deliver(request, ids.assignment, cleared, plan);
     }
@@ -227,6 +243,8 @@ pub(super) fn evaluated(
         subject_id: reading.subject,
         level: reading.level,
         evaluated_at: reading.read_at,
+        origin: reading.origin,
+        source_updated_at: reading.source_updated_at,
         configuration_version: *configuration_version,
         is_stage_required: *is_stage_required,
         reason: reason.clone(),
@@ -237,6 +255,8 @@ pub(super) fn evaluated(
         .with("RiskLevel", reading.level.as_str())
         .with("SubjectId", reading.subject.to_string())
         .with("ReadAt", reading.read_at)
+        .with("Origin", reading.origin.as_str())
+        .with_some("SourceUpdatedAt", reading.source_updated_at)
         .with("ConfigurationVersion", *configuration_version)
         .with("IsStageRequired", *is_stage_required)
         .with("Reason", reason.clone());
@@ -274,6 +294,7 @@ pub(super) fn laid(
         version: 1,
         latest_evaluation_id: None,
         inserted_at: None,
+        replaces_stage_id: None,
     }
 }
 

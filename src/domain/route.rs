@@ -2,12 +2,13 @@
 //! disagree. The facts are stored with the request; from them the same route can be made again, bit for bit.
 
 use entity::{
-    ApproverTier, Coverage, PackageId, PolicyId, PolicyStage, Reevaluation, RequestType, RiskLevel, RiskSource,
-    Seconds, StageKind, SubjectSet, Timestamp, UserId, WhenUndetermined,
+    ApproverTier, Coverage, Origin, PackageId, PlanningRule, PolicyId, PolicyStage, Reevaluation, RequestType,
+    RiskLevel, RiskSource, Seconds, StageKind, SubjectSet, Timestamp, UserId, WhenUndetermined,
 };
 use serde::{Deserialize, Serialize};
 
 use super::coverage::{self, Able};
+use super::explanation::{self, Excluded, Step, Tier};
 use super::permission::{ApplicationId, stage_kind};
 use super::risk::Cover;
 
@@ -108,8 +109,14 @@ pub struct Reading {
     pub subject: UserId,
     /// The level; UNDETERMINED where it could not be had in time.
     pub level: RiskLevel,
-    /// When it was read.
+    /// When it was read: for what a sweep says, when that began.
     pub read_at: Timestamp,
+    /// Where it comes from.
+    #[serde(default, skip_serializing_if = "Origin::is_default")]
+    pub origin: Origin,
+    /// When the source changed it last, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_updated_at: Option<Timestamp>,
 }
 
 /// Why the policy lets this person ask.
@@ -150,6 +157,16 @@ pub struct Resolved {
     pub count: i64,
     /// The first of them by id, a hundred at most.
     pub people: Vec<UserId>,
+    /// The first by id of those who are in its sets and did not, twenty at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<Excluded>,
+    /// How many did not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub excluded_count: i64,
+}
+
+fn is_zero(count: &i64) -> bool {
+    *count == 0
 }
 
 /// Everything that routing looks at.
@@ -232,22 +249,13 @@ impl PlannedStage {
     }
 }
 
-/// A stage that is not there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Absence {
-    /// Which kind.
-    pub kind: StageKind,
-    /// Why not, for people.
-    pub reason: String,
-}
-
 /// The way of one request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     /// What must be passed, in order: ID Protection, insider risk, then the policy's own.
     pub stages: Vec<PlannedStage>,
-    /// What is not there, and why.
-    pub absences: Vec<Absence>,
+    /// What was found about each source and each stage of the policy, and why it asks for an approval or does not.
+    pub steps: Vec<Step>,
     /// Every reading, judged.
     pub evaluations: Vec<Evaluation>,
     /// How many stages were there already, and are undecided.
@@ -257,6 +265,19 @@ pub struct Route {
 }
 
 impl Route {
+    /// Puts a stage on the way, and says why.
+    fn require(&mut self, planned: PlannedStage, tiers: Vec<Tier>, step: Step) {
+        self.steps.push(Step {
+            is_required: true,
+            stage: Some(self.stages.len()),
+            tiers,
+            coverage: Some(planned.coverage),
+            sentence: format!("{} {}", planned.reason, explanation::who_decides(planned.coverage)),
+            ..step
+        });
+        self.stages.push(planned);
+    }
+
     /// Is there nothing left to approve?
     pub fn cleared(&self) -> Option<Cleared> {
         (self.stages.is_empty() && self.undecided == 0 && self.hold.is_none()).then_some(Cleared(()))
@@ -266,15 +287,26 @@ impl Route {
 /// Plans the way.
 pub fn plan(facts: &Facts) -> Route {
     let mut route = risk(facts, Passage::default(), |_, _| true);
-    route.hold = facts.controls.iter().filter_map(|control| hold(facts, control, &route.evaluations)).min();
+    for control in &facts.controls {
+        let Some(left) = hold(facts, control, &route.evaluations) else { continue };
+        route.hold = Some(route.hold.map_or(left, |other| other.min(left)));
+        for step in route.steps.iter_mut().filter(|step| step.kind == stage_kind(control.source)) {
+            step.rule = PlanningRule::WaitsForSource;
+            step.sentence = format!("{} The request waits for the source.", step.sentence);
+        }
+    }
+    let version = Some(facts.policy.version);
     if facts.policy.stages.is_empty() {
-        route.absences.push(Absence {
-            kind: StageKind::Policy,
-            reason: "The policy requires no approval of its own.".to_owned(),
-        });
+        let sentence = "The policy requires no approval of its own.".to_owned();
+        route.steps.push(Step::without_stage(StageKind::Policy, PlanningRule::PolicyWithoutStages, version, sentence));
     }
     for (ordinal, stage) in facts.policy.stages.iter().enumerate() {
-        route.stages.push(PlannedStage {
+        let step = Step {
+            ordinal,
+            ..Step::without_stage(StageKind::Policy, PlanningRule::PolicyStage, version, String::new())
+        };
+        let (tiers, coverage) = who(facts, StageKind::Policy, ordinal);
+        let planned = PlannedStage {
             kind: StageKind::Policy,
             approvers: stage.approvers.clone(),
             fallback_approvers: stage.fallback_approvers.clone(),
@@ -282,10 +314,11 @@ pub fn plan(facts: &Facts) -> Route {
             escalate_after: stage.escalate_after,
             decision_timeout: stage.decision_timeout,
             is_justification_required: stage.is_approver_justification_required,
-            coverage: coverage::judge(able(facts, StageKind::Policy, ordinal), false),
+            coverage,
             evaluation: None,
             reason: format!("Stage {} of {} of the policy.", ordinal + 1, facts.policy.stages.len()),
-        });
+        };
+        route.require(planned, tiers, step);
     }
     route
 }
@@ -328,7 +361,7 @@ pub fn plan_again(facts: &Facts, passage: Passage, moment: Moment) -> Route {
 fn risk(facts: &Facts, passage: Passage, reads: impl Fn(&ControlFacts, &Passed) -> bool) -> Route {
     let mut route = Route {
         stages: Vec::new(),
-        absences: Vec::new(),
+        steps: Vec::new(),
         evaluations: Vec::new(),
         undecided: passage.undecided,
         hold: None,
@@ -338,12 +371,18 @@ fn risk(facts: &Facts, passage: Passage, reads: impl Fn(&ControlFacts, &Passed) 
             Some(control) if reads(control, passage.of(source)) => {
                 risk_stage(facts, control, *passage.of(source), &mut route)
             }
-            Some(_) => route.absences.push(Absence {
-                kind: stage_kind(source),
-                reason: format!("The {} control does not read its source now.", source_name(source)),
-            }),
+            Some(control) => route.steps.push(Step::without_stage(
+                stage_kind(source),
+                PlanningRule::SourceNotRead,
+                Some(control.version),
+                format!("The {} control does not read its source now.", source_name(source)),
+            )),
             // Facts without a control are nobody's: the gatherer always has both. Were one missing, what it gates is unknown.
-            None => route.stages.push(unknown_control(source)),
+            None => {
+                let kind = stage_kind(source);
+                let step = Step::without_stage(kind, PlanningRule::ControlUnknown, None, String::new());
+                route.require(unknown_control(source), Vec::new(), step);
+            }
         }
     }
     route
@@ -352,12 +391,14 @@ fn risk(facts: &Facts, passage: Passage, reads: impl Fn(&ControlFacts, &Passed) 
 fn risk_stage(facts: &Facts, control: &ControlFacts, passed: Passed, route: &mut Route) {
     let kind = stage_kind(control.source);
     let name = source_name(control.source);
+    let step = |rule, sentence| Step::without_stage(kind, rule, Some(control.version), sentence);
     if !control.is_enabled {
-        route.absences.push(Absence { kind, reason: format!("The {name} control is off.") });
+        route.steps.push(step(PlanningRule::ControlDisabled, format!("The {name} control is off.")));
         return;
     }
     if !control.is_approval_required {
-        route.absences.push(Absence { kind, reason: format!("The {name} control requires no approval.") });
+        let sentence = format!("The {name} control requires no approval.");
+        route.steps.push(step(PlanningRule::ApprovalNotRequired, sentence));
         return;
     }
     let mut people = vec![facts.requestor];
@@ -377,38 +418,54 @@ fn risk_stage(facts: &Facts, control: &ControlFacts, passed: Passed, route: &mut
                 subject,
                 level: RiskLevel::Undetermined,
                 read_at: Timestamp(0),
+                origin: Origin::default(),
+                source_updated_at: None,
             });
         route.evaluations.push(judge(control, reading));
     }
-    let required = (first..route.evaluations.len()).filter(|index| route.evaluations[*index].is_stage_required);
+    let of_source = first..route.evaluations.len();
+    let required = of_source.clone().filter(|index| route.evaluations[*index].is_stage_required);
     let worst = required
         .clone()
         .filter(|index| !passed.cover.covers(route.evaluations[*index].reading.level))
         // The first of equals: the requestor's own reading stands before the target's.
         .min_by_key(|index| std::cmp::Reverse(super::risk::rank(route.evaluations[*index].reading.level)));
+    let is_required = required.count() > 0;
+    let read = |rule, sentence| Step { evaluations: of_source.collect(), ..step(rule, sentence) };
     match worst {
         Some(_) if passed.is_undecided => {
-            route.absences.push(Absence { kind, reason: format!("A stage of {name} is undecided and shows this.") });
+            let sentence = format!("A stage of {name} is undecided and shows this.");
+            route.steps.push(read(PlanningRule::StageUndecided, sentence));
         }
-        Some(index) => route.stages.push(PlannedStage {
-            kind,
-            approvers: control.approvers.clone(),
-            fallback_approvers: control.fallback_approvers.clone(),
-            escalation_approvers: Vec::new(),
-            escalate_after: None,
-            decision_timeout: control.decision_timeout,
-            is_justification_required: true,
-            coverage: coverage::judge(able(facts, kind, 0), false),
-            evaluation: Some(index),
-            reason: route.evaluations[index].reason.clone(),
-        }),
-        None if required.count() > 0 => {
-            route.absences.push(Absence { kind, reason: format!("An approval has covered the {name} levels read.") });
+        Some(index) => {
+            let rule = match route.evaluations[index].reading.level {
+                RiskLevel::Undetermined => PlanningRule::LevelUndetermined,
+                _ => PlanningRule::LevelSelected,
+            };
+            let (tiers, coverage) = who(facts, kind, 0);
+            let planned = PlannedStage {
+                kind,
+                approvers: control.approvers.clone(),
+                fallback_approvers: control.fallback_approvers.clone(),
+                escalation_approvers: Vec::new(),
+                escalate_after: None,
+                decision_timeout: control.decision_timeout,
+                is_justification_required: true,
+                coverage,
+                evaluation: Some(index),
+                reason: route.evaluations[index].reason.clone(),
+            };
+            route.require(planned, tiers, read(rule, String::new()));
         }
-        None => route.absences.push(Absence {
-            kind,
-            reason: format!("No {name} level read is one of the selected ones ({}).", words(&control.risk_levels)),
-        }),
+        None if is_required => {
+            let sentence = format!("An approval has covered the {name} levels read.");
+            route.steps.push(read(PlanningRule::CoveredByApproval, sentence));
+        }
+        None => {
+            let sentence =
+                format!("No {name} level read is one of the selected ones ({}).", words(&control.risk_levels));
+            route.steps.push(read(PlanningRule::LevelNotSelected, sentence));
+        }
     }
 }
 
@@ -446,18 +503,16 @@ fn unknown_control(source: RiskSource) -> PlannedStage {
     }
 }
 
-fn able(facts: &Facts, kind: StageKind, ordinal: usize) -> Able {
-    let any = |tier| {
-        facts
-            .approvers
-            .iter()
-            .any(|set| set.kind == kind && set.ordinal == ordinal && set.tier == tier && set.count > 0)
-    };
-    Able {
+/// Who could decide a possible stage, tier by tier, and who of those would be in force.
+fn who(facts: &Facts, kind: StageKind, ordinal: usize) -> (Vec<Tier>, Coverage) {
+    let sets = || facts.approvers.iter().filter(|set| set.kind == kind && set.ordinal == ordinal);
+    let any = |tier| sets().any(|set| set.tier == tier && set.count > 0);
+    let able = Able {
         primary: any(ApproverTier::Primary),
         alternate: any(ApproverTier::Alternate),
         fallback: any(ApproverTier::Fallback),
-    }
+    };
+    (explanation::tiers(sets()), coverage::judge(able, false))
 }
 
 /// A source as people call it.

@@ -76,7 +76,7 @@ macro_rules! connection {
                     nodes: rows.iter().map(|(_, node)| node.clone()).collect(),
                     edges: rows.into_iter().map(|(cursor, node)| $edge { cursor, node }).collect(),
                     page_info,
-                    total_count: i32::try_from(listing.total).unwrap_or(i32::MAX),
+                    total_count: $crate::graphql::scalar::small(listing.total),
                     $($extra: listing.event_cursor,)?
                 }
             }

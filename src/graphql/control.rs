@@ -5,7 +5,7 @@ use entity::{RiskLevel, RiskSource, UserId, control};
 
 use super::error::UserError;
 use super::loader;
-use super::scalar::{DateTime, Duration};
+use super::scalar::{DateTime, Duration, small};
 use super::subject::{self, SubjectSet, SubjectSetInput};
 use super::user::User;
 use super::word::{InsiderRiskLevel, RiskReevaluation, UserRiskLevel, WhenUndetermined};
@@ -62,7 +62,7 @@ macro_rules! control_object {
 
             /// Grows by one with every change; `expectedVersion` takes it back.
             pub async fn version(&self) -> i32 {
-                i32::try_from(self.0.version).unwrap_or(i32::MAX)
+                small(self.0.version)
             }
 
             /// Who changed it last.

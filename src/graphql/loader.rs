@@ -11,13 +11,13 @@ use std::sync::{Mutex, PoisonError};
 use async_graphql::{Context, Error};
 use entity::{
     AssignmentId, CatalogId, EventId, GroupId, PackageId, PolicyId, RequestId, StageId, SubjectSet, UserId, assignment,
-    catalog, evaluation, event, group, insider_risk, package, user, user_risk,
+    catalog, decision, evaluation, event, group, insider_risk, package, user, user_risk,
 };
 use tokio::sync::oneshot;
 
 use super::error::shown;
 use super::session::{actor, services, session};
-use crate::service::{Fault, PolicyRow, RequestRow, StageRow};
+use crate::service::{ExplanationRow, Fault, PolicyRow, RequestRow, StageRow};
 
 type Waiter<K, V> = (K, oneshot::Sender<Result<V, Fault>>);
 
@@ -106,6 +106,8 @@ pub struct Loaders {
     sets_of_stage: Batch<StageId, Vec<SubjectSet>>,
     evaluation_of_stage: Batch<StageId, Option<evaluation::Model>>,
     evaluations_of_request: Batch<RequestId, Vec<evaluation::Model>>,
+    decisions_of_stage: Batch<StageId, Vec<decision::Model>>,
+    explanations_of_request: Batch<RequestId, Vec<ExplanationRow>>,
     assignment_of_request: Batch<RequestId, Option<assignment::Model>>,
     assignments: Batch<AssignmentId, Option<assignment::Model>>,
     packages: Batch<PackageId, Option<package::Model>>,
@@ -181,6 +183,12 @@ look_up! {
     /// The readings of a request, in order.
     evaluations_of_request(evaluations_of_request: RequestId) -> Vec<evaluation::Model> =
         |services, actor, keys| services.evaluations_of(&keys), |rows| many_each(rows, |row: &evaluation::Model| row.request_id);
+    /// The decisions on a stage, for who may read the audit log.
+    decisions_of_stage(decisions_of_stage: StageId) -> Vec<decision::Model> =
+        |services, actor, keys| services.decisions_of(&actor, &keys), |rows| many_each(rows, |row: &decision::Model| row.stage_id);
+    /// What the planner found each time that it planned a request, in order.
+    explanations_of_request(explanations_of_request: RequestId) -> Vec<ExplanationRow> =
+        |services, actor, keys| services.explanations_of(&keys), |rows| many_each(rows, |row: &ExplanationRow| row.row.request_id);
     /// The assignment that a request gave.
     assignment_of_request(assignment_of_request: RequestId) -> Option<assignment::Model> =
         |services, actor, keys| services.assignments_of(&keys), |rows| one_each(rows, |row: &assignment::Model| row.request_id);

@@ -198,7 +198,7 @@ impl Query {
         let read = async {
             let (services, actor) = (services(ctx)?, actor(ctx)?);
             match services.preview(&actor, &input.taken()).await {
-                Ok(preview) => Ok(AccessRequestPreview::of(preview.route, actor.is_risk_reader())),
+                Ok(preview) => Ok(AccessRequestPreview::of(preview, actor.is_risk_reader())),
                 Err(Denied::Refused(refusal)) => {
                     let risk_evaluations = actor.is_risk_reader().then(Vec::new);
                     Ok(AccessRequestPreview {

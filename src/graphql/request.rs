@@ -7,22 +7,24 @@ use super::application::Application;
 use super::catalog::{AccessPackage, AssignmentPolicy};
 use super::connection::connection;
 use super::error::{UserError, shown};
+use super::explanation::Explanation;
 use super::loader;
-use super::scalar::{DateTime, read_id};
+use super::scalar::{DateTime, read_id, small};
 use super::session::{actor, services};
 use super::stage::ApprovalStage;
 use super::subject::{self, SubjectSet};
 use super::user::User;
 use super::word::{
     AccessRequestOutcome, AccessRequestState, AccessRequestType, ApprovalStageKind, AssignmentState,
-    RiskEvaluationLevel, RiskSource,
+    RiskEvaluationLevel, RiskReadingOrigin, RiskSource,
 };
+use crate::domain::explanation::Sight;
 use crate::domain::request::told_outcome;
 use crate::domain::route;
-use crate::service::{AssignmentFilter as Assignments, Fault, PageInput, RequestFilter, RequestRow, Submit};
+use crate::service::{AssignmentFilter as Assignments, Fault, PageInput, Preview, RequestFilter, RequestRow, Submit};
 
 /// A person, for an object that always refers to one.
-async fn person(ctx: &Context<'_>, id: UserId) -> Result<User, Error> {
+pub(super) async fn person(ctx: &Context<'_>, id: UserId) -> Result<User, Error> {
     let row = loader::user(ctx, id).await?;
     row.map(User).ok_or_else(|| shown(Fault::Internal("somebody is referred to who was never there".to_owned())))
 }
@@ -131,6 +133,19 @@ impl AccessRequest {
         let rows = loader::evaluations_of_request(ctx, self.0.request.id).await;
         Some(rows.map(|rows| rows.into_iter().map(RiskEvaluation::of).collect()))
     }
+
+    /// Why it goes the way it goes: the planner's own account of each time that it planned, in order. A viewer who is not a risk
+    /// reader of the request gets the policy's part only.
+    async fn explanation(&self, ctx: &Context<'_>) -> Result<Vec<Explanation>, Error> {
+        let request = &self.0.request;
+        let sight = Sight {
+            reads_risk: self.0.reads_risk,
+            reads_people: actor(ctx)?.is_risk_reader(),
+            parties: [request.requestor_id, request.target_id],
+        };
+        let rows = loader::explanations_of_request(ctx, request.id).await?;
+        Ok(rows.into_iter().filter_map(|row| Explanation::kept(row, &sight)).collect())
+    }
 }
 
 /// One reading of one risk source for one person, judged.
@@ -142,12 +157,18 @@ pub struct RiskEvaluation {
 
 #[derive(Clone, SimpleObject)]
 struct Shown {
+    /// Its id; null in a preview, which keeps nothing.
+    id: Option<ID>,
     /// The source.
     source: RiskSource,
     /// The level, in the source's own words.
     level: RiskEvaluationLevel,
-    /// When it was read.
+    /// When it was read: for what a sweep says, when that began.
     evaluated_at: DateTime,
+    /// Where it comes from; for a level that could not be had, how that was tried.
+    origin: RiskReadingOrigin,
+    /// When the source changed it last, where it says so.
+    source_updated_at: Option<DateTime>,
     /// The version of the control that was applied.
     configuration_version: i32,
     /// Did it ask for a stage?
@@ -162,24 +183,31 @@ impl RiskEvaluation {
         RiskEvaluation {
             subject_id: row.subject_id,
             shown: Shown {
+                id: Some(row.id.to_string().into()),
                 source: row.source.into(),
                 level: row.level.into(),
                 evaluated_at: DateTime(row.evaluated_at),
-                configuration_version: i32::try_from(row.configuration_version).unwrap_or(i32::MAX),
+                origin: row.origin.into(),
+                source_updated_at: row.source_updated_at.map(DateTime),
+                configuration_version: small(row.configuration_version),
                 is_stage_required: row.is_stage_required,
                 reason: row.reason,
             },
         }
     }
 
-    fn planned(evaluation: route::Evaluation) -> RiskEvaluation {
+    /// As it was planned by.
+    pub fn planned(evaluation: route::Evaluation) -> RiskEvaluation {
         RiskEvaluation {
             subject_id: evaluation.reading.subject,
             shown: Shown {
+                id: None,
                 source: evaluation.reading.source.into(),
                 level: evaluation.reading.level.into(),
                 evaluated_at: DateTime(evaluation.reading.read_at),
-                configuration_version: i32::try_from(evaluation.configuration_version).unwrap_or(i32::MAX),
+                origin: evaluation.reading.origin.into(),
+                source_updated_at: evaluation.reading.source_updated_at.map(DateTime),
+                configuration_version: small(evaluation.configuration_version),
                 is_stage_required: evaluation.is_stage_required,
                 reason: evaluation.reason,
             },
@@ -389,17 +417,24 @@ pub struct AccessRequestPreview {
     pub stages: Vec<PlannedStage>,
     /// The readings that routing would use; null for a viewer who is not a risk reader.
     pub risk_evaluations: Option<Vec<RiskEvaluation>>,
+    /// Why it would go that way, as the planner found it; null where it would be refused. A viewer who is not a risk reader gets the
+    /// policy's part only.
+    pub explanation: Option<Explanation>,
     /// Why it would be refused.
     pub user_errors: Vec<UserError>,
 }
 
 impl AccessRequestPreview {
     /// A route as the viewer may see it.
-    pub fn of(route: route::Route, reads_risk: bool) -> AccessRequestPreview {
+    pub fn of(preview: Preview, reads_risk: bool) -> AccessRequestPreview {
+        let Preview { route, directory_version, parties } = preview;
+        let sight = Sight { reads_risk, reads_people: reads_risk, parties };
+        let explanation = Explanation::planned(&route, directory_version, &sight);
         let stages = route.stages.into_iter().filter(|stage| reads_risk || stage.kind == StageKind::Policy);
         AccessRequestPreview {
             stages: stages.zip(1..).map(|(stage, position)| PlannedStage { stage, position }).collect(),
             risk_evaluations: reads_risk.then(|| route.evaluations.into_iter().map(RiskEvaluation::planned).collect()),
+            explanation: Some(explanation),
             user_errors: Vec::new(),
         }
     }

@@ -58,3 +58,8 @@ pub(super) fn fault(scalar: &str, value: &Value) -> Option<&'static str> {
         _ => None,
     }
 }
+
+/// A count as GraphQL's `Int` carries it.
+pub fn small(count: i64) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

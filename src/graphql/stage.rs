@@ -6,12 +6,14 @@ use entity::StageStatus;
 use super::connection::connection;
 use super::error::{UserError, shown};
 use super::loader;
+use super::proof::DecisionProof;
 use super::request::{AccessRequest, RiskEvaluation};
-use super::scalar::{DateTime, read_id};
+use super::scalar::{DateTime, read_id, small};
+use super::session::actor;
 use super::subject::{self, SubjectSet};
 use super::user::User;
 use super::word::{ApprovalStageKind, ApprovalStageStatus, Decision, RiskSource};
-use crate::domain::permission::risk_source;
+use crate::domain::permission::{Right, risk_source};
 use crate::service::{Decide, Fault, StageFilter, StageRow};
 
 /// One approval that a request needs.
@@ -41,7 +43,12 @@ use crate::service::{Decide, Fault, StageFilter, StageRow};
     ),
     field(name = "decided_by", ty = "Option<Result<User, Error>>", desc = "Who made the decision that completed it."),
     field(name = "decided_at", ty = "Option<DateTime>", desc = "When."),
-    field(name = "justification", ty = "Option<String>", desc = "Why.")
+    field(name = "justification", ty = "Option<String>", desc = "Why."),
+    field(
+        name = "proof",
+        ty = "Option<Result<Vec<DecisionProof>, Error>>",
+        desc = "How each decision on it was made; null for a viewer who may not read the audit log."
+    )
 )]
 pub enum ApprovalStage {
     /// Because of risk.
@@ -95,7 +102,7 @@ macro_rules! stage_object {
 
             /// Its place, from 1, among those that the viewer sees.
             pub async fn position(&self) -> i32 {
-                i32::try_from(self.row.position).unwrap_or(i32::MAX)
+                small(self.row.position)
             }
 
             /// Where it stands.
@@ -149,6 +156,17 @@ macro_rules! stage_object {
             /// Why.
             pub async fn justification(&self) -> Option<String> {
                 self.row.decision.as_ref().and_then(|(_, _, why)| why.clone())
+            }
+
+            /// How each decision on it was made; null for a viewer who may not read the audit log.
+            pub async fn proof(&self, ctx: &Context<'_>) -> Option<Result<Vec<DecisionProof>, Error>> {
+                match actor(ctx) {
+                    Ok(actor) if actor.has(Right::ReadAudit) => {}
+                    Ok(_) => return None,
+                    Err(error) => return Some(Err(error)),
+                }
+                let rows = loader::decisions_of_stage(ctx, self.row.stage.id).await;
+                Some(rows.map(|rows| rows.into_iter().map(DecisionProof).collect()))
             }
 
             $($extra)*

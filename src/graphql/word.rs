@@ -37,6 +37,15 @@ mirrored! {
         /// Risk from within.
         InsiderRisk,
     }
+    /// Where a reading comes from.
+    RiskReadingOrigin of "entity::Origin" {
+        /// From the last complete reading of everybody.
+        Sweep,
+        /// From a question about this person alone.
+        Single,
+        /// From what was reported to this server.
+        Report,
+    }
     /// When a control reads its source for a request.
     RiskReevaluation of "entity::Reevaluation" {
         /// Once, at submission.
@@ -153,6 +162,73 @@ mirrored! {
         TimedOut,
         /// The request ended before it was decided.
         Canceled,
+    }
+    /// When in the life of a request its way is planned.
+    PlanningMoment of "entity::PlanningMoment" {
+        /// When it is submitted.
+        Submission,
+        /// When the source that it waited for is there, or its time is over.
+        Resumption,
+        /// When something became known of somebody's risk while it waited.
+        RiskChange,
+        /// Before its access is delivered.
+        Delivery,
+    }
+    /// The rule by which a risk source, or a stage of the policy, asks for an approval or does not.
+    PlanningRule of "entity::PlanningRule" {
+        /// A level that was read is one of those that the control selects.
+        LevelSelected,
+        /// A level could not be read, which counts as one of those.
+        LevelUndetermined,
+        /// Only readings that could not be had ask for a stage, and the control lets the request wait for its source.
+        WaitsForSource,
+        /// No level that was read is one of those that the control selects.
+        LevelNotSelected,
+        /// An approval has covered the levels that were read.
+        CoveredByApproval,
+        /// A stage of the source is undecided, and shows what was read.
+        StageUndecided,
+        /// The control does not read its source at this moment.
+        SourceNotRead,
+        /// The control is off.
+        ControlDisabled,
+        /// The control requires no approval.
+        ApprovalNotRequired,
+        /// The control could not be read, so what it gates is unknown.
+        ControlUnknown,
+        /// The policy has this stage.
+        PolicyStage,
+        /// The policy has no stages.
+        PolicyWithoutStages,
+    }
+    /// Why somebody of an approver set could not decide.
+    ApproverExclusion of "entity::ApproverExclusion" {
+        /// Asks for the access.
+        Requestor,
+        /// Would get the access.
+        Target,
+        /// The account is disabled or deleted.
+        Disabled,
+        /// Holds none of the roles that the stage needs.
+        NoRole,
+    }
+    /// A tier of approvers.
+    ApproverTier of "entity::ApproverTier" {
+        /// The approvers.
+        Primary,
+        /// Those who join by escalation.
+        Alternate,
+        /// Those who join while nobody of the others could decide.
+        Fallback,
+    }
+    /// Who could decide a stage.
+    StageCoverage of "entity::Coverage" {
+        /// Its approvers, or its alternates once they have joined.
+        Primary,
+        /// Nobody of those; the fallback approvers have joined.
+        Fallback,
+        /// Nobody at all.
+        Nobody,
     }
     /// What an approver says.
     Decision of "entity::Verdict" {

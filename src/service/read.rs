@@ -2,10 +2,11 @@
 
 use entity::{
     AssignmentId, CatalogId, EventId, GroupId, PackageId, PolicyId, RequestId, RiskSource, StageId, SubjectSet, UserId,
-    assignment, catalog, evaluation, event, group, insider_risk, package, user, user_risk,
+    assignment, catalog, decision, evaluation, event, explanation, group, insider_risk, package, user, user_risk,
 };
 
 use super::{Fault, Services};
+use crate::domain::explanation::Account;
 use crate::domain::permission::{Actor, Right};
 use crate::domain::text;
 use crate::store::page::{Kind, decode, encode};
@@ -49,6 +50,15 @@ pub struct Listing<T> {
     pub total: i64,
     /// The head of the log, as an event cursor, read in the same statement.
     pub event_cursor: String,
+}
+
+/// What the planner found when it planned a request once.
+#[derive(Debug, Clone)]
+pub struct ExplanationRow {
+    /// The row.
+    pub row: explanation::Model,
+    /// Its account.
+    pub account: Account,
 }
 
 impl PageInput {
@@ -257,9 +267,29 @@ impl Services {
         Ok(self.store.evaluations_by_stage(stages).await?)
     }
 
+    /// How the decisions on stages that the viewer sees were made; nothing for who may not read the audit log.
+    pub async fn decisions_of(&self, actor: &Actor, stages: &[StageId]) -> Result<Vec<decision::Model>, Fault> {
+        if !actor.has(Right::ReadAudit) {
+            return Ok(Vec::new());
+        }
+        Ok(self.store.decisions_of(stages).await?)
+    }
+
     /// The readings of requests in which the viewer reads risk.
     pub async fn evaluations_of(&self, requests: &[RequestId]) -> Result<Vec<evaluation::Model>, Fault> {
         Ok(self.store.evaluations_of(requests).await?)
+    }
+
+    /// The planner's accounts of requests that the viewer sees, in order; what of them is for the viewer's eyes, [`Sight`] says.
+    ///
+    /// [`Sight`]: crate::domain::explanation::Sight
+    pub async fn explanations_of(&self, requests: &[RequestId]) -> Result<Vec<ExplanationRow>, Fault> {
+        let parse = |row: explanation::Model| {
+            let account = serde_json::from_str(&row.content)
+                .map_err(|error| Fault::Internal(format!("the account {} cannot be read: {error}", row.id)))?;
+            Ok(ExplanationRow { row, account })
+        };
+        self.store.explanations_of(requests).await?.into_iter().map(parse).collect()
     }
 
     /// The assignments that requests gave which the viewer sees.

@@ -56,8 +56,10 @@ struct Planned {
 pub struct Preview {
     /// The way it would go.
     pub route: Route,
-    /// The target, whose manager a stage may name.
-    pub target: UserId,
+    /// The directory version that people were judged by.
+    pub directory_version: i64,
+    /// Who asks, and who would get the access.
+    pub parties: [UserId; 2],
 }
 
 impl Services {
@@ -119,7 +121,7 @@ impl Services {
     /// What would happen if this request were submitted now: the same refusals in the same order, or the same route. Nothing changes.
     pub async fn preview(&self, actor: &Actor, input: &Submit) -> Done<Preview> {
         let Planned { facts, route, .. } = self.plan_route(actor, input).await?;
-        Ok(Preview { route, target: facts.target })
+        Ok(Preview { route, directory_version: facts.directory_version, parties: [facts.requestor, facts.target] })
     }
 
     /// Everything between the input and the plan: who asks for whom, which policy, what risk, who could approve.

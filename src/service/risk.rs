@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use entity::{RiskLevel, RiskSource, RiskState, Timestamp, UserId, insider_risk, user, user_risk};
+use entity::{Origin, RiskLevel, RiskSource, RiskState, Timestamp, UserId, insider_risk, user, user_risk};
 use tracing::warn;
 
 use super::{Done, Fault, Services};
@@ -21,13 +21,31 @@ use crate::store::Store;
 /// How long a source may take; then its reading is UNDETERMINED.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A level, once it is there; `Err` says for the log why it cannot be had.
-pub type LevelFuture<'a> = Pin<Box<dyn Future<Output = Result<RiskLevel, String>> + Send + 'a>>;
+/// What a source says of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observed {
+    /// The level.
+    pub level: RiskLevel,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// When it was read.
+    pub read_at: Timestamp,
+    /// When the source changed it last, where it says so.
+    pub source_updated_at: Option<Timestamp>,
+}
+
+/// What a source says, once it is there; `Err` says for the log why it cannot be had.
+pub type ObservedFuture<'a> = Pin<Box<dyn Future<Output = Result<Observed, String>> + Send + 'a>>;
 
 /// Where the risk of a person is read.
 pub trait RiskReader: Send + Sync {
     /// The person's level now.
-    fn read(&self, user: UserId) -> LevelFuture<'_>;
+    fn read(&self, user: UserId) -> ObservedFuture<'_>;
+
+    /// How a reading that could not be had was tried.
+    fn tries(&self) -> Origin {
+        Origin::Report
+    }
 }
 
 /// A reader for each source.
@@ -54,18 +72,22 @@ impl Sources {
             RiskSource::InsiderRisk => &self.insider,
         };
         let readings = people.iter().map(|subject| async {
-            let level = match tokio::time::timeout(PATIENCE, reader.read(*subject)).await {
-                Ok(Ok(level)) => level,
-                Ok(Err(why)) => {
-                    warn!(%source, why, "a risk source could not be read");
-                    RiskLevel::Undetermined
+            let why = match tokio::time::timeout(PATIENCE, reader.read(*subject)).await {
+                Ok(Ok(Observed { level, origin, read_at, source_updated_at })) => {
+                    return Reading { source, subject: *subject, level, read_at, origin, source_updated_at };
                 }
-                Err(_) => {
-                    warn!(%source, "a risk source took too long");
-                    RiskLevel::Undetermined
-                }
+                Ok(Err(why)) => why,
+                Err(_) => "it took too long".to_owned(),
             };
-            Reading { source, subject: *subject, level, read_at: clock.now() }
+            warn!(%source, why, "a risk source could not be read");
+            Reading {
+                source,
+                subject: *subject,
+                level: RiskLevel::Undetermined,
+                read_at: clock.now(),
+                origin: reader.tries(),
+                source_updated_at: None,
+            }
         });
         futures_util::future::join_all(readings).await
     }
@@ -78,17 +100,22 @@ struct BuiltIn {
 }
 
 impl RiskReader for BuiltIn {
-    fn read(&self, user: UserId) -> LevelFuture<'_> {
+    fn read(&self, user: UserId) -> ObservedFuture<'_> {
         Box::pin(async move {
-            let level = match self.source {
-                RiskSource::IdProtection => {
-                    self.store.user_risk(user).await.map(|row| risk::id_protection(row.as_ref()))
-                }
-                RiskSource::InsiderRisk => {
-                    self.store.insider_risk(user).await.map(|row| risk::insider(row.as_ref(), self.clock.now()))
-                }
+            let said = match self.source {
+                RiskSource::IdProtection => self
+                    .store
+                    .user_risk(user)
+                    .await
+                    .map(|row| (risk::id_protection(row.as_ref()), row.map(|row| row.last_updated_at))),
+                RiskSource::InsiderRisk => self
+                    .store
+                    .insider_risk(user)
+                    .await
+                    .map(|row| (risk::insider(row.as_ref(), self.clock.now()), row.map(|row| row.observed_at))),
             };
-            level.map_err(|error| error.to_string())
+            let (level, source_updated_at) = said.map_err(|error| error.to_string())?;
+            Ok(Observed { level, origin: Origin::Report, read_at: self.clock.now(), source_updated_at })
         })
     }
 }

@@ -80,6 +80,8 @@ impl Services {
                 later: rows.later.into_iter().map(|(stage, _)| stage).collect(),
                 next_coverage,
                 again: None,
+                roles_read_at: None,
+                role_group: None,
                 standing: rows.standing,
             };
             let ids = DecisionIds { decision: DecisionId::new(), assignment: AssignmentId::new() };

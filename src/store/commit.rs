@@ -470,6 +470,7 @@ fn gather(writes: &mut Writes, rows: Rows, now: Timestamp) -> Read<()> {
     put(writes, rows.control_versions, now)?;
     put(writes, rows.requests, now)?;
     put(writes, rows.evaluations, now)?;
+    put(writes, rows.explanations, now)?;
     put(writes, rows.stages, now)?;
     put(writes, rows.stage_approvers, now)?;
     put(writes, rows.decisions, now)?;

@@ -1,16 +1,18 @@
 //! The directory: who is signed in, who is in a set, and the whole of it for an import.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use entity::{
-    ApproverTier, DirectoryRole, GroupId, StageKind, SubjectKind, UserId, canonical_uuid, group, group_member,
-    membership, role, role_assignment, user,
+    ApproverExclusion, ApproverTier, DirectoryRole, GroupId, StageKind, SubjectKind, UserId, canonical_uuid, group,
+    group_member, membership, role, role_assignment, user,
 };
 use sea_orm::{FromQueryResult, QueryResult, TryGetable, Value};
 use serde_json::json;
 
 use super::sql::{Db, Params};
 use super::{Read, Store, StoreError};
+use crate::domain::explanation::Excluded;
 use crate::domain::permission::{Actor, Right, right_to_decide};
 use crate::domain::plan::{Place, Subject};
 use crate::domain::route::Resolved;
@@ -99,7 +101,8 @@ impl Store {
         Ok(if rows.len() == 1 { rows.pop() } else { None })
     }
 
-    /// Who could decide each of these sets now: enabled, neither requestor nor target, holding the role that the stage needs.
+    /// Who could decide each of these sets now (enabled, neither requestor nor target, holding the role that the stage needs), and who
+    /// of them could not, and why.
     pub async fn resolve(&self, sets: &[SetQuery], requestor: UserId, target: UserId) -> Read<Vec<Resolved>> {
         if sets.is_empty() {
             return Ok(Vec::new());
@@ -124,33 +127,77 @@ impl Store {
         };
         let (requestor, target) = (params.add(requestor), params.add(target));
         let holds = holds_role("q.stage", "m.user_id");
+        use ApproverExclusion::{Disabled, NoRole, Requestor, Target};
         let text = format!(
-            "SELECT stage, ordinal, tier, user_id, total FROM (SELECT x.stage, x.ordinal, x.tier, x.user_id, \
-             ROW_NUMBER() OVER (PARTITION BY x.stage, x.ordinal, x.tier ORDER BY x.user_id) AS place, \
-             COUNT(*) OVER (PARTITION BY x.stage, x.ordinal, x.tier) AS total \
-             FROM (SELECT DISTINCT q.stage, q.ordinal, q.tier, m.user_id FROM ({wanted}) q \
+            "SELECT stage, ordinal, tier, user_id, why, total FROM (SELECT x.*, \
+             ROW_NUMBER() OVER (PARTITION BY x.stage, x.ordinal, x.tier, x.why IS NULL ORDER BY x.user_id) AS place, \
+             COUNT(*) OVER (PARTITION BY x.stage, x.ordinal, x.tier, x.why IS NULL) AS total \
+             FROM (SELECT DISTINCT q.stage, q.ordinal, q.tier, m.user_id, \
+             CASE WHEN m.user_id = {requestor} THEN '{Requestor}' WHEN m.user_id = {target} THEN '{Target}' \
+             WHEN NOT u.is_enabled OR u.deleted_at IS NOT NULL THEN '{Disabled}' \
+             WHEN NOT {holds} THEN '{NoRole}' END AS why FROM ({wanted}) q \
              JOIN membership m ON m.kind = q.kind AND m.subject = q.subject AND m.until IS NULL \
-             JOIN directory_user u ON u.id = m.user_id AND u.is_enabled AND u.deleted_at IS NULL \
-             WHERE m.user_id <> {requestor} AND m.user_id <> {target} AND {holds}) x) y \
-             WHERE place <= 100 ORDER BY stage, ordinal, tier, user_id"
+             JOIN directory_user u ON u.id = m.user_id) x) y \
+             WHERE place <= CASE WHEN why IS NULL THEN 100 ELSE 20 END ORDER BY stage, ordinal, tier, user_id"
         );
         let mut resolved: Vec<Resolved> = Vec::new();
         for row in self.all(params.statement(text)).await? {
             let kind = StageKind::try_get(&row, "", "stage")?;
             let ordinal = i64::try_get(&row, "", "ordinal")? as usize;
             let tier = ApproverTier::try_get(&row, "", "tier")?;
-            let person = UserId::try_get(&row, "", "user_id")?;
-            match resolved.last_mut() {
-                Some(last) if last.kind == kind && last.ordinal == ordinal && last.tier == tier => {
-                    last.people.push(person)
+            let user = UserId::try_get(&row, "", "user_id")?;
+            let total = i64::try_get(&row, "", "total")?;
+            if !resolved.last().is_some_and(|last| last.kind == kind && last.ordinal == ordinal && last.tier == tier) {
+                let (people, excluded) = (Vec::new(), Vec::new());
+                resolved.push(Resolved { kind, ordinal, tier, count: 0, people, excluded, excluded_count: 0 });
+            }
+            let Some(last) = resolved.last_mut() else { continue };
+            match Option::<ApproverExclusion>::try_get(&row, "", "why")? {
+                None => {
+                    last.count = total;
+                    last.people.push(user);
                 }
-                _ => {
-                    let count = i64::try_get(&row, "", "total")?;
-                    resolved.push(Resolved { kind, ordinal, tier, count, people: vec![person] });
+                Some(why) => {
+                    last.excluded_count = total;
+                    last.excluded.push(Excluded { user, why });
                 }
             }
         }
         Ok(resolved)
+    }
+
+    /// A shortest way from a group down to one that the person is a member of, both ends with it; nothing where there is none (any more:
+    /// then the directory's version has moved too).
+    pub async fn group_path(&self, group: &str, user: UserId) -> Read<Vec<GroupId>> {
+        // Upward from the person: their groups are few, the people of a group may be many.
+        let mut below: HashMap<String, Option<String>> = HashMap::new();
+        let mut level = vec![user.0.to_string()];
+        while !level.is_empty() && !below.contains_key(group) {
+            let mut params = Params::new(self.db);
+            let any = params.any(&level);
+            let text = format!(
+                "SELECT group_id, member_id FROM directory_group_member WHERE member_id {any} ORDER BY group_id, member_id"
+            );
+            let is_first = below.is_empty();
+            level.clear();
+            for row in self.all(params.statement(text)).await? {
+                let above = String::try_get(&row, "", "group_id")?;
+                let member = String::try_get(&row, "", "member_id")?;
+                if let Entry::Vacant(vacant) = below.entry(above.clone()) {
+                    vacant.insert((!is_first).then_some(member));
+                    level.push(above);
+                }
+            }
+        }
+        let mut path = Vec::new();
+        let mut next = below.contains_key(group).then(|| group.to_owned());
+        while let Some(at) = next {
+            path.push(GroupId(
+                canonical_uuid(&at).ok_or_else(|| StoreError::Data(format!("a group has the id {at:?}")))?,
+            ));
+            next = below.get(&at).cloned().flatten();
+        }
+        Ok(path)
     }
 
     /// Which of these people and groups exist (deleted ones do not).

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use entity::{
     AssignmentId, AssignmentState, PackageId, RequestId, RequestState, Timestamp, UserId, assignment, evaluation,
-    idempotency, request, stage,
+    explanation, idempotency, request, stage,
 };
 use sea_orm::{FromQueryResult, TryGetable};
 
@@ -178,6 +178,14 @@ impl Store {
         let mut params = Params::new(self.db);
         let any = params.any(requests.iter().map(|id| id.0.to_string()));
         let text = format!("SELECT * FROM evaluation WHERE request_id {any} ORDER BY request_id, ordinal");
+        self.rows(params.statement(text)).await
+    }
+
+    /// What the planner found each time that it planned these requests, in order.
+    pub async fn explanations_of(&self, requests: &[RequestId]) -> Read<Vec<explanation::Model>> {
+        let mut params = Params::new(self.db);
+        let any = params.any(requests.iter().map(|id| id.0.to_string()));
+        let text = format!("SELECT * FROM explanation WHERE request_id {any} ORDER BY request_id, planned_at, id");
         self.rows(params.statement(text)).await
     }
 

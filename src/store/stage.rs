@@ -1,8 +1,8 @@
 //! Approval stages: as they are shown, as they are decided, and as the clockwork finds them.
 
 use entity::{
-    ApproverTier, GroupId, PackageId, RequestId, RiskSource, Row, StageId, StageKind, SubjectKind, SubjectSet,
-    Timestamp, UserId, evaluation, request, stage,
+    ApproverTier, PackageId, RequestId, RiskSource, Row, StageId, StageKind, SubjectKind, SubjectSet, Timestamp,
+    UserId, decision, evaluation, request, stage,
 };
 use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, QueryResult, TryGetable};
 
@@ -293,6 +293,14 @@ impl Store {
             .collect()
     }
 
+    /// The decisions on these stages, in the order they were made.
+    pub async fn decisions_of(&self, stages: &[StageId]) -> Read<Vec<decision::Model>> {
+        let mut params = Params::new(self.db);
+        let any = params.any(stages.iter().map(|id| id.0.to_string()));
+        self.rows(params.statement(format!("SELECT * FROM decision WHERE stage_id {any} ORDER BY decided_at, id")))
+            .await
+    }
+
     /// What a decision on a stage is judged by; `None` where the person does not see the stage.
     pub async fn decision_rows(&self, actor: &Actor, id: StageId) -> Read<Option<DecisionRows>> {
         let mut params = Params::new(self.db);
@@ -330,11 +338,15 @@ impl Store {
              ORDER BY CASE a.tier WHEN 'PRIMARY' THEN 0 WHEN 'ALTERNATE' THEN 1 ELSE 2 END, a.ordinal LIMIT 1"
         );
         let standing = match self.one(params.statement(text)).await? {
-            Some(row) => Some(Standing {
-                tier: ApproverTier::try_get(&row, "", "tier")?,
-                kind: SubjectKind::try_get(&row, "", "kind")?,
-                subject: String::try_get(&row, "", "subject")?,
-            }),
+            Some(row) => {
+                let kind = SubjectKind::try_get(&row, "", "kind")?;
+                let subject = String::try_get(&row, "", "subject")?;
+                let group_path = match (kind, actor.user_id()) {
+                    (SubjectKind::Group, Some(user)) => self.group_path(&subject, user).await?,
+                    _ => Vec::new(),
+                };
+                Some(Standing { tier: ApproverTier::try_get(&row, "", "tier")?, kind, subject, group_path })
+            }
             None => None,
         };
         Ok(Some(DecisionRows { directory_version, request, stage, later, standing }))
@@ -404,17 +416,8 @@ impl Store {
 
 fn subject_set(row: &QueryResult) -> Read<SubjectSet> {
     let subject = String::try_get(row, "", "subject")?;
-    let broken = || StoreError::Data(format!("an approver set names {subject:?}"));
-    let uuid = || entity::canonical_uuid(&subject).ok_or_else(broken);
-    Ok(match SubjectKind::try_get(row, "", "kind")? {
-        SubjectKind::User => SubjectSet::User(UserId(uuid()?)),
-        SubjectKind::Group => SubjectSet::Group(GroupId(uuid()?)),
-        SubjectKind::Manager1 => SubjectSet::Manager(1),
-        SubjectKind::Manager2 => SubjectSet::Manager(2),
-        SubjectKind::Role => SubjectSet::Role(
-            entity::DirectoryRole::ALL.iter().copied().find(|role| role.as_str() == subject).ok_or_else(broken)?,
-        ),
-    })
+    SubjectSet::of(SubjectKind::try_get(row, "", "kind")?, &subject)
+        .ok_or_else(|| StoreError::Data(format!("an approver set names {subject:?}")))
 }
 
 /// The kinds of stage that these risk sources ask for.

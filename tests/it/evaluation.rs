@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use entity::{RiskLevel, Seconds, UserId};
 use riskgate::demo::{FINANCE_DATA, PRODUCTION_ACCESS, WIKI};
 use riskgate::service::Sources;
-use riskgate::service::risk::{LevelFuture, RiskReader};
+use riskgate::service::risk::{ObservedFuture, RiskReader};
 use serde_json::{Value, json};
 
 use crate::story;
-use crate::support::{Options, Person, World};
+use crate::support::{Options, Person, World, observed};
 
 /// The kinds of the stages of a request, in order.
 fn kinds(seen: &Value) -> Vec<&str> {
@@ -176,10 +176,10 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 struct Counting(Result<RiskLevel, &'static str>);
 
 impl RiskReader for Counting {
-    fn read(&self, user: UserId) -> LevelFuture<'_> {
+    fn read(&self, user: UserId) -> ObservedFuture<'_> {
         let mut reads = READS.lock().unwrap_or_else(PoisonError::into_inner);
         *reads.get_or_insert_default().entry(user).or_default() += 1;
-        Box::pin(std::future::ready(self.0.map_err(str::to_owned)))
+        Box::pin(std::future::ready(self.0.map(observed).map_err(str::to_owned)))
     }
 }
 
@@ -194,7 +194,7 @@ fn calm_and_broken() -> Sources {
 
 story!(
     what_cannot_be_read_is_a_stage_and_what_is_refused_reads_nothing,
-    Options { sources: Some(calm_and_broken), ..Options::default() },
+    Options { sources: Some(calm_and_broken()), ..Options::default() },
     |world| {
         let _alone = ALONE.lock().await;
         let (bob, mona, cora) = (world.person("bob"), world.person("mona"), world.person("cora"));

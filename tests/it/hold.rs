@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use entity::{RiskLevel, Seconds, UserId};
 use riskgate::demo::{FINANCE_DATA, WIKI};
 use riskgate::service::Sources;
-use riskgate::service::risk::{LevelFuture, RiskReader};
+use riskgate::service::risk::{ObservedFuture, RiskReader};
 use serde_json::{Value, json};
 
 use crate::story;
-use crate::support::{Options, World};
+use crate::support::{Options, World, observed};
 
 /// What ID Protection says of everybody; nothing while it is out of order.
 static SAID: Mutex<Option<RiskLevel>> = Mutex::new(None);
@@ -20,17 +20,17 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 struct Switch;
 
 impl RiskReader for Switch {
-    fn read(&self, _: UserId) -> LevelFuture<'_> {
+    fn read(&self, _: UserId) -> ObservedFuture<'_> {
         let said = *SAID.lock().unwrap_or_else(PoisonError::into_inner);
-        Box::pin(std::future::ready(said.ok_or_else(|| "out of order".to_owned())))
+        Box::pin(std::future::ready(said.map(observed).ok_or_else(|| "out of order".to_owned())))
     }
 }
 
 struct Calm;
 
 impl RiskReader for Calm {
-    fn read(&self, _: UserId) -> LevelFuture<'_> {
-        Box::pin(std::future::ready(Ok(RiskLevel::None)))
+    fn read(&self, _: UserId) -> ObservedFuture<'_> {
+        Box::pin(std::future::ready(Ok(observed(RiskLevel::None))))
     }
 }
 
@@ -39,7 +39,7 @@ fn says(level: Option<RiskLevel>) {
 }
 
 fn with_a_switch() -> Options {
-    let sources = || Sources { id_protection: Arc::new(Switch), insider: Arc::new(Calm) };
+    let sources = Sources { id_protection: Arc::new(Switch), insider: Arc::new(Calm) };
     Options { sources: Some(sources), ..Options::default() }
 }
 

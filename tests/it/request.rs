@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use entity::{Seconds, UserId};
 use riskgate::demo::{self, FINANCE_DATA, PRODUCTION_ACCESS, WIKI};
 use riskgate::service::Sources;
-use riskgate::service::risk::{LevelFuture, RiskReader};
+use riskgate::service::risk::{ObservedFuture, RiskReader};
 use serde_json::{Value, json};
 
 use crate::story;
@@ -130,7 +130,7 @@ struct Broken {
 }
 
 impl RiskReader for Broken {
-    fn read(&self, _: UserId) -> LevelFuture<'_> {
+    fn read(&self, _: UserId) -> ObservedFuture<'_> {
         READS.fetch_add(1, Ordering::SeqCst);
         if self.is_silent {
             return Box::pin(std::future::pending());
@@ -145,7 +145,7 @@ fn broken() -> Sources {
 
 story!(
     a_source_that_fails_or_is_silent_asks_for_a_stage_and_loses_no_request,
-    Options { sources: Some(broken), ..Options::default() },
+    Options { sources: Some(broken()), ..Options::default() },
     |world| {
         let _alone = ALONE.lock().await;
         let (bob, sam) = (world.person("bob"), world.person("sam"));

@@ -1,8 +1,8 @@
 //! Routing, pure: properties of the one function that plans.
 
 use entity::{
-    ApproverTier, Coverage, DirectoryRole, PackageId, PolicyId, PolicyStage, Reevaluation, RequestType, RiskLevel,
-    RiskSource, Seconds, StageKind, SubjectSet, Timestamp, UserId, WhenUndetermined,
+    ApproverTier, Coverage, DirectoryRole, Origin, PackageId, PolicyId, PolicyStage, Reevaluation, RequestType,
+    RiskLevel, RiskSource, Seconds, StageKind, SubjectSet, Timestamp, UserId, WhenUndetermined,
 };
 use proptest::prelude::*;
 use riskgate::domain::permission::stage_kind;
@@ -36,7 +36,14 @@ fn control(source: RiskSource) -> impl Strategy<Value = ControlFacts> {
 fn reading(source: RiskSource, subject: UserId) -> impl Strategy<Value = Reading> {
     let mut levels = selectable(source).to_vec();
     levels.extend([RiskLevel::None, RiskLevel::Undetermined]);
-    proptest::sample::select(levels).prop_map(move |level| Reading { source, subject, level, read_at: Timestamp(1) })
+    proptest::sample::select(levels).prop_map(move |level| Reading {
+        source,
+        subject,
+        level,
+        read_at: Timestamp(1),
+        origin: Origin::Single,
+        source_updated_at: None,
+    })
 }
 
 fn facts() -> impl Strategy<Value = Facts> {
@@ -58,6 +65,8 @@ fn facts() -> impl Strategy<Value = Facts> {
         tier,
         count,
         people: Vec::new(),
+        excluded: Vec::new(),
+        excluded_count: 0,
     });
     let controls = (control(RiskSource::IdProtection), control(RiskSource::InsiderRisk));
     (controls, readings, 0..=3_usize, any::<bool>(), resolved).prop_map(
@@ -123,10 +132,17 @@ proptest! {
     fn every_stage_and_every_absence_has_a_reason_and_a_risk_stage_its_worst_reading(facts in facts()) {
         let route = plan(&facts);
         prop_assert!(route.stages.iter().all(|stage| !stage.reason.is_empty()));
-        prop_assert!(route.absences.iter().all(|absence| !absence.reason.is_empty()));
         for kind in StageKind::ALL {
-            let is_there = route.stages.iter().any(|stage| stage.kind == *kind);
-            prop_assert_eq!(route.absences.iter().any(|absence| absence.kind == *kind), !is_there);
+            let stages = route.stages.iter().filter(|stage| stage.kind == *kind).count();
+            let steps: Vec<_> = route.steps.iter().filter(|step| step.kind == *kind).collect();
+            prop_assert_eq!(steps.iter().filter(|step| step.is_required).count(), stages);
+            prop_assert_eq!(steps.len(), stages.max(1));
+        }
+        for step in &route.steps {
+            prop_assert!(!step.sentence.is_empty());
+            prop_assert_eq!(step.is_required, step.stage.is_some());
+            prop_assert!(step.stage.is_none_or(|index| route.stages[index].kind == step.kind));
+            prop_assert_eq!(step.coverage, step.stage.map(|index| route.stages[index].coverage));
         }
         for stage in &route.stages {
             let Some(index) = stage.evaluation else { continue };

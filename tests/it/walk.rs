@@ -2,9 +2,9 @@
 //! is never delivered past a reading that nobody approved.
 
 use entity::{
-    ApproverTier, AssignmentId, Coverage, DecisionId, DirectoryRole, EvaluationId, PackageId, PolicyId, PolicyStage,
-    Reevaluation, RequestId, RequestState, RequestType, RiskLevel, RiskSource, Row, Seconds, StageId, StageStatus,
-    SubjectKind, SubjectSet, Timestamp, UserId, Verdict, WhenUndetermined, request, stage,
+    ApproverTier, AssignmentId, Coverage, DecisionId, DirectoryRole, EvaluationId, Origin, PackageId, PolicyId,
+    PolicyStage, Reevaluation, RequestId, RequestState, RequestType, RiskLevel, RiskSource, Row, Seconds, StageId,
+    StageStatus, SubjectKind, SubjectSet, Timestamp, UserId, Verdict, WhenUndetermined, request, stage,
 };
 use proptest::prelude::*;
 use riskgate::domain::decision::{self, DecisionIds, Standing};
@@ -80,7 +80,14 @@ impl Life {
             decision_timeout: Seconds::days(7),
             is_approver_justification_required: false,
         };
-        let read = |source, subject| Reading { source, subject, level: RiskLevel::None, read_at: NOW };
+        let read = |source, subject| Reading {
+            source,
+            subject,
+            level: RiskLevel::None,
+            read_at: NOW,
+            origin: Origin::Report,
+            source_updated_at: None,
+        };
         let sources = RiskSource::ALL.iter();
         let facts = Facts {
             request_type: RequestType::OnBehalfAdd,
@@ -161,10 +168,13 @@ impl Life {
             later,
             next_coverage: Some(Coverage::Primary),
             again: None,
+            roles_read_at: None,
+            role_group: None,
             standing: Some(Standing {
                 tier: ApproverTier::Primary,
                 kind: SubjectKind::User,
                 subject: user(9).0.to_string(),
+                group_path: Vec::new(),
             }),
         };
         let ids = DecisionIds { decision: DecisionId::new(), assignment: AssignmentId::new() };

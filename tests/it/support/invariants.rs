@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use entity::{
-    AssignmentState, Coverage, RequestId, RequestState, StageId, StageKind, StageStatus, assignment, decision,
-    evaluation, event, head, request, stage, stage_approver,
+    AssignmentState, Coverage, PlanningMoment, RequestId, RequestState, StageId, StageKind, StageStatus, assignment,
+    decision, evaluation, event, explanation, head, request, stage, stage_approver,
 };
-use riskgate::domain::route::{self, Facts};
-use sea_orm::{DatabaseConnection, DbBackend, EntityTrait, IsolationLevel, TransactionTrait};
+use riskgate::domain::explanation::Account;
+use riskgate::domain::route::{self, Facts, Route};
+use sea_orm::{ColumnTrait, DatabaseConnection, DbBackend, EntityTrait, IsolationLevel, QueryFilter, TransactionTrait};
 
 /// Everything, read at once.
 pub struct Snapshot {
@@ -15,10 +16,13 @@ pub struct Snapshot {
     pub stages: HashMap<RequestId, Vec<stage::Model>>,
     pub approvers: HashMap<StageId, Vec<stage_approver::Model>>,
     pub evaluations: HashMap<RequestId, Vec<evaluation::Model>>,
+    pub explanations: HashMap<RequestId, Vec<explanation::Model>>,
     pub decisions: HashMap<StageId, Vec<decision::Model>>,
     pub assignments: HashMap<RequestId, Vec<assignment::Model>>,
     pub events: Vec<event::Model>,
     pub head: head::Model,
+    /// Is it everything?
+    is_whole: bool,
 }
 
 fn grouped<K: std::hash::Hash + Eq, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> HashMap<K, Vec<V>> {
@@ -32,31 +36,72 @@ fn grouped<K: std::hash::Hash + Eq, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> H
 impl Snapshot {
     /// Reads it in one transaction: a server that was killed may have left a COMMIT that is still being carried out.
     pub async fn read(db: &DatabaseConnection) -> Snapshot {
+        Snapshot::of(db, None).await
+    }
+
+    /// The same, but of the requests no more than those that the log speaks of after this position, and nothing else of the log.
+    pub async fn since(db: &DatabaseConnection, position: i64) -> Snapshot {
+        Snapshot::of(db, Some(position)).await
+    }
+
+    async fn of(db: &DatabaseConnection, since: Option<i64>) -> Snapshot {
         let isolation = (db.get_database_backend() == DbBackend::Postgres).then_some(IsolationLevel::RepeatableRead);
         let db = &db.begin_with_config(isolation, None).await.expect("a transaction");
-        let mut stages = grouped(stage::Entity::find().all(db).await.expect("stages"), |row| row.request_id);
+        let touched: Option<Vec<RequestId>> = match since {
+            None => None,
+            Some(position) => {
+                let events = event::Entity::find().filter(event::Column::Position.gt(position));
+                let mut ids: Vec<_> =
+                    events.all(db).await.expect("events").into_iter().filter_map(|row| row.request_id).collect();
+                ids.sort_unstable();
+                ids.dedup();
+                Some(ids)
+            }
+        };
+        /// All rows of a table, or those of some requests.
+        macro_rules! rows {
+            ($table:ident, $column:ident) => {{
+                let all = $table::Entity::find();
+                let some = match &touched {
+                    None => all,
+                    Some(ids) => all.filter($table::Column::$column.is_in(ids.iter().copied())),
+                };
+                some.all(db).await.expect("rows")
+            }};
+        }
+        let mut stages = grouped(rows!(stage, RequestId), |row| row.request_id);
         stages.values_mut().for_each(|rows| rows.sort_by_key(|row| row.order_key));
-        let mut evaluations =
-            grouped(evaluation::Entity::find().all(db).await.expect("evaluations"), |row| row.request_id);
+        let approvers = match &touched {
+            None => stage_approver::Entity::find(),
+            Some(_) => stage_approver::Entity::find()
+                .filter(stage_approver::Column::StageId.is_in(stages.values().flatten().map(|stage| stage.id))),
+        };
+        let mut evaluations = grouped(rows!(evaluation, RequestId), |row| row.request_id);
         evaluations.values_mut().for_each(|rows| rows.sort_by_key(|row| row.ordinal));
-        let mut events = event::Entity::find().all(db).await.expect("events");
+        let mut explanations = grouped(rows!(explanation, RequestId), |row| row.request_id);
+        explanations.values_mut().for_each(|rows| rows.sort_by_key(|row| (row.planned_at, row.id)));
+        let mut events = rows!(event, RequestId);
         events.sort_by_key(|row| row.position);
         Snapshot {
-            requests: request::Entity::find().all(db).await.expect("requests"),
+            requests: rows!(request, Id),
+            approvers: grouped(approvers.all(db).await.expect("approvers"), |row| row.stage_id),
             stages,
-            approvers: grouped(stage_approver::Entity::find().all(db).await.expect("approvers"), |row| row.stage_id),
             evaluations,
-            decisions: grouped(decision::Entity::find().all(db).await.expect("decisions"), |row| row.stage_id),
-            assignments: grouped(assignment::Entity::find().all(db).await.expect("assignments"), |row| row.request_id),
+            explanations,
+            decisions: grouped(rows!(decision, RequestId), |row| row.stage_id),
+            assignments: grouped(rows!(assignment, RequestId), |row| row.request_id),
             events,
             head: head::Entity::find_by_id(1).one(db).await.expect("head").expect("a head"),
+            is_whole: touched.is_none(),
         }
     }
 
     /// What is wrong; nothing, if all is well.
     pub fn offences(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        self.log(&mut wrong);
+        if self.is_whole {
+            self.log(&mut wrong);
+        }
         let told = self.told();
         for request in &self.requests {
             let before = wrong.len();
@@ -260,6 +305,32 @@ impl Snapshot {
         // Others came before where it waited for a source; later readings follow.
         if !planned.is_empty() && !stored.windows(planned.len()).any(|window| window == planned) {
             wrong.push(format!("the route made again has the evaluations {planned:?}, stored are {stored:?}"));
+        }
+        self.explained(request, &route, wrong);
+    }
+
+    /// The planner's account is kept as the planner gives it, and each stage was put on the way by exactly one account.
+    fn explained(&self, request: &request::Model, route: &Route, wrong: &mut Vec<String>) {
+        let rows = self.explanations.get(&request.id).map_or(&[][..], Vec::as_slice);
+        let read = |row: &explanation::Model| serde_json::from_str::<Account>(&row.content).ok();
+        let Some(accounts) = rows.iter().map(read).collect::<Option<Vec<_>>>() else {
+            return wrong.push("an account of it cannot be read".to_owned());
+        };
+        let is_first = |moment| matches!(moment, PlanningMoment::Submission | PlanningMoment::Resumption);
+        let laid_out = rows.iter().zip(&accounts).rfind(|(row, _)| is_first(row.moment));
+        if laid_out.is_none_or(|(_, account)| account.steps != route.steps) {
+            wrong.push("the account of its route is not the one that is made again".to_owned());
+        }
+        let mut put: Vec<(StageId, StageKind)> = Vec::new();
+        for account in &accounts {
+            let stages = account.steps.iter().filter_map(|step| Some((*account.stages.get(step.stage?)?, step.kind)));
+            put.extend(stages);
+        }
+        let mut stored: Vec<_> = self.stages.get(&request.id).into_iter().flatten().map(|s| (s.id, s.kind)).collect();
+        put.sort();
+        stored.sort();
+        if put != stored {
+            wrong.push(format!("its accounts put the stages {put:?} on the way, stored are {stored:?}"));
         }
     }
 }

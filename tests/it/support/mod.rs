@@ -1,9 +1,11 @@
 //! What every story stands on: a database of its own, a server with a clock that the story moves, people with tokens.
 
+mod company;
 mod database;
 mod dice;
 mod directory;
 mod events;
+pub mod graph;
 mod invariants;
 mod load;
 mod person;
@@ -15,6 +17,7 @@ mod rules;
 mod socket;
 mod world;
 
+pub use company::Company;
 pub use database::{BEGIN, Database, Kind};
 pub use dice::Dice;
 pub use events::Events;
@@ -24,6 +27,12 @@ pub use person::{Answer, Person};
 pub use raw::Raw;
 pub use socket::{Message, Socket, Subscription};
 pub use world::{Options, World};
+
+/// What a source of a story says of somebody, now as far as it knows.
+pub fn observed(level: entity::RiskLevel) -> riskgate::service::risk::Observed {
+    use entity::Origin;
+    riskgate::service::risk::Observed { level, origin: Origin::Single, read_at: BEGIN, source_updated_at: None }
+}
 
 /// An HTTP client.
 pub fn http() -> reqwest::Client {

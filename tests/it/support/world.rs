@@ -21,7 +21,7 @@ pub struct Options {
     /// With the demo world; otherwise with nothing but tables.
     pub demo: bool,
     /// Risk sources other than the built-in store.
-    pub sources: Option<fn() -> Sources>,
+    pub sources: Option<Sources>,
     /// A directory that is followed.
     pub followed: Option<Followed>,
     /// The identity providers that it trusts.
@@ -99,7 +99,7 @@ impl World {
             target,
             listen: "127.0.0.1:0".parse().expect("an address"),
             clock: self.clock.clone(),
-            sources: self.options.sources.map(|sources| sources()),
+            sources: self.options.sources.clone(),
             followed: self.options.followed.clone(),
             builtin_issuer: true,
             issuers: self.options.issuers.clone(),
