@@ -29,6 +29,7 @@ pub mod policy;
 pub mod policy_requestor;
 pub mod progress;
 pub mod request;
+pub mod risk_sweep;
 pub mod role;
 pub mod stage;
 pub mod stage_approver;

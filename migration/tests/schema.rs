@@ -166,6 +166,7 @@ async fn columns_are_those_of_the_entities(url: &str) {
         stage,
         stage_approver,
         user,
+        risk_sweep,
         user_risk
     );
 

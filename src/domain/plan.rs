@@ -4,8 +4,8 @@
 use entity::{
     AssignmentId, DirectoryRole, PackageId, PolicyId, RequestId, RiskSource, StageId, SubjectKind, Timestamp, UserId,
     assignment, catalog, control, control_version, decision, evaluation, explanation, group, group_member, idempotency,
-    insider_risk, membership, package, policy, policy_requestor, progress, request, role, stage, stage_approver, user,
-    user_risk,
+    insider_risk, membership, package, policy, policy_requestor, progress, request, risk_sweep, role, stage,
+    stage_approver, user, user_risk,
 };
 use uuid::Uuid;
 
@@ -81,6 +81,8 @@ pub struct Rows {
     pub assignments: Vec<assignment::Model>,
     /// ID Protection risk.
     pub user_risks: Vec<user_risk::Model>,
+    /// Complete readings of everybody's risk.
+    pub risk_sweeps: Vec<risk_sweep::Model>,
     /// Insider risk.
     pub insider_risks: Vec<insider_risk::Model>,
     /// Idempotency keys.
@@ -106,6 +108,7 @@ impl Rows {
             + self.decisions.len()
             + self.assignments.len()
             + self.user_risks.len()
+            + self.risk_sweeps.len()
             + self.insider_risks.len()
             + self.idempotency.len()
             + self.progress.len()
@@ -132,6 +135,7 @@ impl Rows {
         self.decisions.append(&mut other.decisions);
         self.assignments.append(&mut other.assignments);
         self.user_risks.append(&mut other.user_risks);
+        self.risk_sweeps.append(&mut other.risk_sweeps);
         self.insider_risks.append(&mut other.insider_risks);
         self.idempotency.append(&mut other.idempotency);
         self.progress.append(&mut other.progress);

@@ -8,6 +8,7 @@ mod cursor;
 mod directory;
 pub mod feed;
 mod follow;
+mod lease;
 mod living;
 mod read;
 mod request;
@@ -114,13 +115,23 @@ pub struct Services {
     cursors: CursorKey,
     follower: Arc<Follower>,
     refusals: stage::RefusalLog,
+    /// What this instance is called among the others.
+    instance: String,
 }
 
 impl Services {
     /// Puts them together.
     pub fn new(store: Store, clock: Clock, sources: Sources, cursors: CursorKey) -> Services {
         let follower = Arc::new(Follower::new(store.clone()));
-        Services { store, clock, sources, cursors, follower, refusals: stage::RefusalLog::default() }
+        Services {
+            store,
+            clock,
+            sources,
+            cursors,
+            follower,
+            refusals: stage::RefusalLog::default(),
+            instance: uuid::Uuid::new_v4().to_string(),
+        }
     }
 
     /// Now, by the clock that everything here goes by.
