@@ -156,17 +156,20 @@ async fn columns_are_those_of_the_entities(url: &str) {
         group_member,
         idempotency,
         insider_risk,
+        lease,
         membership,
+        pace,
+        pace_minute,
         package,
         policy,
         policy_requestor,
         progress,
         request,
+        risk_sweep,
         role,
         stage,
         stage_approver,
         user,
-        risk_sweep,
         user_risk
     );
 
