@@ -5,7 +5,7 @@ use entity::{
     AssignmentId, DirectoryRole, DirectorySource, PackageId, PolicyId, RequestId, RiskSource, StageId, SubjectKind,
     SyncStream, Timestamp, UserId, assignment, catalog, control, control_version, decision, evaluation, explanation,
     group, group_member, idempotency, insider_risk, mark, membership, package, policy, policy_requestor, progress,
-    request, role, role_assignment, stage, stage_approver, sync, user, user_risk,
+    request, risk_sweep, role, role_assignment, stage, stage_approver, sync, user, user_risk,
 };
 use uuid::Uuid;
 
@@ -85,6 +85,8 @@ pub struct Rows {
     pub assignments: Vec<assignment::Model>,
     /// ID Protection risk.
     pub user_risks: Vec<user_risk::Model>,
+    /// Complete readings of everybody's risk.
+    pub risk_sweeps: Vec<risk_sweep::Model>,
     /// Insider risk.
     pub insider_risks: Vec<insider_risk::Model>,
     /// Idempotency keys.
@@ -114,6 +116,7 @@ impl Rows {
             + self.decisions.len()
             + self.assignments.len()
             + self.user_risks.len()
+            + self.risk_sweeps.len()
             + self.insider_risks.len()
             + self.idempotency.len()
             + self.progress.len()
@@ -142,6 +145,7 @@ impl Rows {
         self.decisions.append(&mut other.decisions);
         self.assignments.append(&mut other.assignments);
         self.user_risks.append(&mut other.user_risks);
+        self.risk_sweeps.append(&mut other.risk_sweeps);
         self.insider_risks.append(&mut other.insider_risks);
         self.idempotency.append(&mut other.idempotency);
         self.progress.append(&mut other.progress);

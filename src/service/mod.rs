@@ -8,6 +8,7 @@ mod cursor;
 mod directory;
 pub mod feed;
 mod follow;
+mod lease;
 mod living;
 mod read;
 mod request;
@@ -117,14 +118,24 @@ pub struct Services {
     follower: Arc<Follower>,
     refusals: stage::RefusalLog,
     followed: Option<Followed>,
+    /// What this instance is called among the others.
+    instance: String,
 }
 
 impl Services {
     /// Puts them together.
     pub fn new(store: Store, clock: Clock, sources: Sources, cursors: CursorKey) -> Services {
         let follower = Arc::new(Follower::new(store.clone()));
-        let refusals = stage::RefusalLog::default();
-        Services { store, clock, sources, cursors, follower, refusals, followed: None }
+        Services {
+            store,
+            clock,
+            sources,
+            cursors,
+            follower,
+            refusals: stage::RefusalLog::default(),
+            followed: None,
+            instance: uuid::Uuid::new_v4().to_string(),
+        }
     }
 
     /// The same, with a directory that is followed.

@@ -476,6 +476,7 @@ fn gather(writes: &mut Writes, rows: Rows, now: Timestamp) -> Read<()> {
     put(writes, rows.decisions, now)?;
     put(writes, rows.assignments, now)?;
     put(writes, user_risks, now)?;
+    put(writes, last(rows.risk_sweeps, |a, b| a.source == b.source), now)?;
     put(writes, insider_risks, now)?;
     put(writes, rows.idempotency, now)?;
     put(writes, last(rows.progress, |a, b| a.name == b.name), now)?;

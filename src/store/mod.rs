@@ -10,6 +10,7 @@ mod control;
 pub mod deployment;
 mod directory;
 mod judge;
+mod lease;
 pub mod log;
 pub mod page;
 mod pool;
@@ -34,6 +35,7 @@ pub use catalog::{Offer, PackageFilter, PolicyRow};
 pub use commit::{Outcome, Receipt};
 pub use connect::{ConnectError, Role, Target};
 pub use directory::{DirectoryState, SetQuery};
+pub use lease::{Pace, Slot};
 pub use page::{Cursor, Key, Page, PageArgs};
 pub use request::{AssignmentFilter, RequestFilter, RequestRow};
 pub use sql::Db;
@@ -76,6 +78,7 @@ pub struct Store {
     db: Db,
     reads: Arc<Pool>,
     follow: Arc<Pool>,
+    aside: Arc<Pool>,
     committer: commit::Handle,
     head: watch::Sender<i64>,
     statements: Arc<AtomicU64>,
