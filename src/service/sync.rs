@@ -7,11 +7,13 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use entity::{DirectoryRole, DirectorySource, MarkKind, Seconds, SyncPhase, SyncStream, Timestamp, UserId, mark, sync};
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::lease::Work;
 use super::{ATTEMPTS, Fault, Services};
 use crate::domain::directory::{Link, News, Planner, Set};
 use crate::domain::event::{EventActor, EventKind, NewEvent};
@@ -20,6 +22,8 @@ use crate::domain::sync as course;
 pub use crate::domain::sync::Next;
 use crate::store::{Outcome, StoreError, Unnamed};
 
+/// So long an instance that reads is waited for, once nothing more comes of it.
+const LEASE: Seconds = Seconds::minutes(2);
 /// What a listing left out that is taken away in one commit.
 const SWEPT: usize = 500;
 /// Marks that are taken away in one commit.
@@ -33,8 +37,8 @@ pub type ReaderFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ReaderError
 pub enum ReaderError {
     /// It does not know any more what it told last: everything is to be read anew.
     StartOver(String),
-    /// It cannot be read now.
-    Unavailable(String),
+    /// It cannot be read now, or not before some time.
+    Unavailable(String, Option<Duration>),
 }
 
 /// One page of a stream.
@@ -48,8 +52,9 @@ pub struct Told {
 
 /// Where people, groups and roles are read.
 pub trait DirectoryReader: Send + Sync {
-    /// A page of people or of groups; without a link the first one of everything.
-    fn page<'a>(&'a self, stream: SyncStream, link: Option<&'a str>) -> ReaderFuture<'a, Told>;
+    /// A page of people or of groups; without a link the first one of everything. `is_listing`: everything is being read, so whoever
+    /// is told of without a manager has none.
+    fn page<'a>(&'a self, stream: SyncStream, link: Option<&'a str>, is_listing: bool) -> ReaderFuture<'a, Told>;
 
     /// Who is given which role for the whole directory, all of it: people, and groups.
     fn assignments(&self) -> ReaderFuture<'_, Vec<(DirectoryRole, Uuid)>>;
@@ -70,8 +75,8 @@ pub struct Followed {
 /// Why a round did not come to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SyncError {
-    /// The source cannot be read.
-    Source(String),
+    /// The source cannot be read, or not before some time.
+    Source(String, Option<Duration>),
     /// Another instance is reading.
     Overtaken,
     /// The directory comes from files.
@@ -80,16 +85,31 @@ pub enum SyncError {
     Fault(Fault),
 }
 
-impl<E: Into<Fault>> From<E> for SyncError {
-    fn from(error: E) -> SyncError {
+impl From<Fault> for SyncError {
+    fn from(fault: Fault) -> SyncError {
+        SyncError::Fault(fault)
+    }
+}
+
+impl From<StoreError> for SyncError {
+    fn from(error: StoreError) -> SyncError {
         SyncError::Fault(error.into())
+    }
+}
+
+impl From<ReaderError> for SyncError {
+    fn from(error: ReaderError) -> SyncError {
+        match error {
+            ReaderError::StartOver(why) => SyncError::Source(why, None),
+            ReaderError::Unavailable(why, wait) => SyncError::Source(why, wait),
+        }
     }
 }
 
 impl std::fmt::Display for SyncError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            SyncError::Source(why) => write!(f, "the directory's source cannot be read: {why}"),
+            SyncError::Source(why, _) => write!(f, "the directory's source cannot be read: {why}"),
             SyncError::Overtaken => f.write_str("another instance is reading the directory"),
             SyncError::FromFiles => f.write_str(FROM_FILES),
             SyncError::Fault(fault) => write!(f, "{fault:?}"),
@@ -112,6 +132,7 @@ impl Services {
         if self.store.directory_source().await? == Some(DirectorySource::File) {
             return Err(SyncError::FromFiles);
         }
+        self.keep_lease().await?;
         let reader = followed.reader.as_ref();
         let (mut changes, mut failed) = (0, None);
         for stream in [SyncStream::Users, SyncStream::Groups, SyncStream::Roles] {
@@ -121,11 +142,18 @@ impl Services {
             };
             match read {
                 Ok(()) => {}
-                Err(SyncError::Source(why)) => failed = failed.or(Some(SyncError::Source(format!("{stream}: {why}")))),
+                Err(SyncError::Source(why, wait)) => {
+                    failed = failed.or(Some(SyncError::Source(format!("{stream}: {why}"), wait)));
+                }
                 Err(error) => return Err(error),
             }
         }
         failed.map_or(Ok(changes), Err)
+    }
+
+    /// One instance reads at a time; it goes on being that one as long as it reads.
+    async fn keep_lease(&self) -> Result<(), SyncError> {
+        if self.hold(Work::Directory, LEASE).await? { Ok(()) } else { Err(SyncError::Overtaken) }
     }
 
     async fn read_stream(
@@ -142,7 +170,9 @@ impl Services {
                 row = self.sweep(row, changes).await?;
                 continue;
             }
-            match reader.page(stream, row.link.as_deref()).await {
+            self.keep_lease().await?;
+            let is_listing = row.phase != SyncPhase::Following;
+            match reader.page(stream, row.link.as_deref(), is_listing).await {
                 Ok(told) => {
                     let marks = marks(&row, &told.news);
                     row = self.take(course::turn(row, told.next), told.news, marks, changes).await?;
@@ -155,7 +185,7 @@ impl Services {
                     let anew = course::start_over(row, self.clock.now(), is_known);
                     row = self.take(anew, Vec::new(), Vec::new(), changes).await?;
                 }
-                Err(ReaderError::StartOver(why) | ReaderError::Unavailable(why)) => return Err(SyncError::Source(why)),
+                Err(error) => return Err(error.into()),
             }
         }
         self.forget_marks(stream).await
@@ -204,9 +234,8 @@ impl Services {
         let mut row = course::begin(self.store.sync(SyncStream::Roles).await?, self.clock.now(), true);
         // What was begun before a crash was not read.
         row.begun_at = Some(self.clock.now());
-        let given = reader.assignments().await.map_err(|error| match error {
-            ReaderError::StartOver(why) | ReaderError::Unavailable(why) => SyncError::Source(why),
-        })?;
+        self.keep_lease().await?;
+        let given = reader.assignments().await?;
         let wanted: HashSet<Link> =
             given.into_iter().map(|(role, member)| Link { set: Set::Role(role), member }).collect();
         let held: HashSet<Link> = self.store.role_assignments().await?.into_iter().collect();
