@@ -335,6 +335,22 @@ impl Services {
         Err(Fault::Conflict)
     }
 
+    /// What is not well with a directory that is followed, a line each.
+    pub async fn directory_ailments(&self) -> Result<Vec<String>, Fault> {
+        if self.followed.is_none() {
+            return Ok(Vec::new());
+        }
+        let held: i64 = self.store.syncs().await?.iter().filter_map(|row| row.held_back).sum();
+        let mut ailments = Vec::new();
+        if held > 0 {
+            ailments.push(format!(
+                "directory: the last complete reading left out more than a third; {held} people, groups and members were kept \
+                 (`riskgate directory approve-removals`, if that is meant)"
+            ));
+        }
+        Ok(ailments)
+    }
+
     /// Since when the copy of the directory is known to be so; `None`: not at all yet. Where the directory is our own, it is as new as
     /// its version.
     pub async fn directory_read_at(&self) -> Result<Option<Timestamp>, Fault> {

@@ -137,6 +137,12 @@ impl World {
         self.restart().await;
     }
 
+    /// Starts the server anew, following a directory.
+    pub async fn follow(&mut self, followed: Followed) {
+        self.options.followed = Some(followed);
+        self.restart().await;
+    }
+
     /// Whoever brings this token.
     pub fn bearer(&self, token: String) -> Person {
         Person::new(self.http.clone(), self.app().address, UserId(uuid::Uuid::nil()), token)
