@@ -213,6 +213,8 @@ impl Services {
 
     /// Takes no more commits, and waits for those under way.
     pub async fn stop(&self) {
+        // Somebody else takes over at once; where this fails, once the lease has ended.
+        let _ = self.let_go(lease::Work::Directory).await;
         self.store.stop().await;
     }
 
