@@ -342,6 +342,8 @@ word! {
         Disabled = "DISABLED",
         /// Holds none of the roles that the stage needs.
         NoRole = "NO_ROLE",
+        /// Is at risk, and the control refuses approvers who are.
+        AtRisk = "AT_RISK",
     }
 }
 

@@ -228,6 +228,8 @@ pub struct Plan {
     pub directory: Option<Box<DirectoryChange>>,
     /// What the log shall tell, in this order.
     pub events: Vec<NewEvent>,
+    /// People whose risk has ended by its own time: who could decide a pending stage is judged anew.
+    pub risk_ended: Vec<UserId>,
     /// Who waits for it.
     pub urgency: Urgency,
 }

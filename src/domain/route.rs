@@ -40,6 +40,20 @@ pub struct ControlFacts {
     /// How long a request waits for the source at most.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub hold_timeout: Seconds,
+    /// May nobody approve its stages whose own risk matches it?
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub refuse_risky_approvers: bool,
+    /// Are approvals of its stages proved again before access is delivered?
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub reprove_before_delivery: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(setting: &bool) -> bool {
+    *setting
 }
 
 fn is_nothing(span: &Seconds) -> bool {
@@ -50,6 +64,16 @@ impl ControlFacts {
     /// Does it ask for its source to be read at all?
     pub fn asks(&self) -> bool {
         self.is_enabled && self.is_approval_required
+    }
+
+    /// Is a level one that it selects? What could not be read always is.
+    pub fn selects(&self, level: RiskLevel) -> bool {
+        level == RiskLevel::Undetermined || self.risk_levels.contains(&level)
+    }
+
+    /// Does it look at the risk of those who approve?
+    pub fn asks_approvers(&self) -> bool {
+        self.asks() && self.refuse_risky_approvers
     }
 
     /// Does it ask for it once more while a request is under way?

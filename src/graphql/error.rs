@@ -96,6 +96,8 @@ pub enum UserErrorCode {
     NotAnApprover,
     /// The viewer is an approver, but holds none of the roles that the decision needs now.
     RoleRequired,
+    /// The viewer is an approver whose own risk matches the control, or cannot be read, and may deny but not approve.
+    ApproverAtRisk,
     /// The object is in a state that does not allow it.
     InvalidState,
 }
@@ -114,6 +116,7 @@ impl From<Code> for UserErrorCode {
             Code::StageNotPending => UserErrorCode::StageNotPending,
             Code::NotAnApprover => UserErrorCode::NotAnApprover,
             Code::RoleRequired => UserErrorCode::RoleRequired,
+            Code::ApproverAtRisk => UserErrorCode::ApproverAtRisk,
             Code::InvalidState => UserErrorCode::InvalidState,
         }
     }

@@ -208,12 +208,20 @@ pub struct DecideApprovalStageInput {
     decision: Decision,
     /// Why.
     justification: Option<String>,
+    /// The reading that the decision is made on: the newest that the stage showed (`latestEvaluation`, else `evaluation`). Where it shows another
+    /// one now: STALE_VERSION.
+    expected_evaluation_id: Option<ID>,
 }
 
 impl DecideApprovalStageInput {
     /// As the use case takes it.
     pub fn taken(self) -> Decide {
-        Decide { stage: read_id(&self.stage_id), verdict: self.decision.into(), justification: self.justification }
+        Decide {
+            stage: read_id(&self.stage_id),
+            verdict: self.decision.into(),
+            justification: self.justification,
+            expected_evaluation: self.expected_evaluation_id.as_ref().map(read_id),
+        }
     }
 }
 

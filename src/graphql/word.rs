@@ -211,6 +211,8 @@ mirrored! {
         Disabled,
         /// Holds none of the roles that the stage needs.
         NoRole,
+        /// Is at risk, and the control refuses approvers who are.
+        AtRisk,
     }
     /// A tier of approvers.
     ApproverTier of "entity::ApproverTier" {

@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use entity::{AssignmentId, Coverage, DecisionId, RequestId, Seconds, StageId, Timestamp, Verdict};
+use entity::{
+    AssignmentId, Coverage, DecisionId, EvaluationId, RequestId, RiskLevel, RiskSource, Seconds, StageId, Timestamp,
+    Verdict,
+};
 
 use super::{ATTEMPTS, Denied, Done, Fault, Services};
 use crate::domain::coverage;
-use crate::domain::decision::{self, DecisionIds};
-use crate::domain::permission::{Actor, Principal};
+use crate::domain::decision::{self, Decided, DecisionIds, OwnRisk};
+use crate::domain::permission::{Actor, Principal, risk_source};
 use crate::domain::plan::Plan;
 use crate::domain::refusal::{Code, Refusal};
 use crate::store::StoreError;
@@ -27,6 +30,8 @@ pub struct Decide {
     pub verdict: Verdict,
     /// Why.
     pub justification: Option<String>,
+    /// The reading that was seen; another one shown now refuses.
+    pub expected_evaluation: Option<EvaluationId>,
 }
 
 /// Who was refused what, where.
@@ -65,13 +70,22 @@ impl Services {
     /// not pending.
     pub async fn decide(&self, actor: &Actor, input: Decide) -> Done<RequestId> {
         for _ in 0..ATTEMPTS {
-            let Some(rows) = self.store.decision_rows(actor, input.stage).await? else {
+            let Some(rows) = self.store.decision_rows(actor, input.stage, self.clock.now()).await? else {
                 return Err(Refusal::not_found("stageId", "approval stage").into());
             };
             // Roles are read after the directory's version, which the commit asks for again: what was read still stands there.
             let actor = self.actor_now(&actor.principal).await?;
             let next_coverage: Option<Coverage> =
                 rows.later.first().map(|(stage, able)| coverage::judge(*able, stage.escalated_at.is_some()));
+            let source = risk_source(rows.stage.kind);
+            let control = match source {
+                Some(source) => self.control_facts().await?.into_iter().find(|control| control.source == source),
+                None => None,
+            };
+            let evaluations = match input.expected_evaluation {
+                Some(_) => self.store.evaluations_of(&[rows.request.id]).await?,
+                None => Vec::new(),
+            };
             let mut facts = decision::Facts {
                 directory_version: rows.directory_version,
                 now: self.clock.now(),
@@ -82,24 +96,34 @@ impl Services {
                 again: None,
                 roles_read_at: None,
                 role_group: None,
+                control,
+                own_risk: None,
+                expected_evaluation: input.expected_evaluation,
+                evaluations: evaluations.iter().filter(|row| Some(row.source) == source).map(|row| row.id).collect(),
                 standing: rows.standing,
             };
             let ids = DecisionIds { decision: DecisionId::new(), assignment: AssignmentId::new() };
             let why = &input.justification;
-            let mut decided = decision::decide(facts.clone(), &actor, input.verdict, why.clone(), ids);
-            if decided == Ok(None) {
-                // Nobody but who may give the last approval has the sources read.
-                let again = self.plan_again(&rows.request, rows.stage.id, facts.directory_version).await?;
-                facts.again = Some(again);
-                decided = decision::decide(facts, &actor, input.verdict, why.clone(), ids);
-            }
+            // Nobody but who may give the approval has the sources read: first for themselves, then for the last approval.
+            let decided = loop {
+                match decision::decide(facts.clone(), &actor, input.verdict, why.clone(), ids) {
+                    Ok(Decided::NeedsOwnRisk) if facts.own_risk.is_none() => {
+                        facts.own_risk = Some(self.own_risk(&actor, source, rows.position).await);
+                    }
+                    Ok(Decided::NeedsPlan) if facts.again.is_none() => {
+                        let again = self.plan_again(&rows.request, rows.stage.id, facts.directory_version).await?;
+                        facts.again = Some(again);
+                    }
+                    decided => break decided,
+                }
+            };
             match decided {
-                Ok(Some(plan)) => {
-                    if self.settle(plan).await?.is_some() {
+                Ok(Decided::Made(plan)) => {
+                    if self.settle(*plan).await?.is_some() {
                         return Ok(rows.request.id);
                     }
                 }
-                Ok(None) => {
+                Ok(Decided::NeedsOwnRisk | Decided::NeedsPlan) => {
                     return Err(Fault::Internal("a decision was not taken although risk was read".to_owned()).into());
                 }
                 Err(refusal) => {
@@ -111,6 +135,15 @@ impl Services {
         Err(Fault::Conflict.into())
     }
 
+    /// What a source says of somebody who is about to approve a stage of it; what cannot be had is UNDETERMINED.
+    async fn own_risk(&self, actor: &Actor, source: Option<RiskSource>, since: i64) -> OwnRisk {
+        let readings = match source.zip(actor.user_id()) {
+            Some((source, user)) => self.read_sources(&[source], &[user]).await,
+            None => Vec::new(),
+        };
+        OwnRisk { level: readings.first().map_or(RiskLevel::Undetermined, |reading| reading.level), since }
+    }
+
     async fn audit_refusal(
         &self,
         actor: &Actor,
@@ -118,7 +151,7 @@ impl Services {
         request: &entity::request::Model,
         code: Code,
     ) -> Result<(), Denied> {
-        if !matches!(code, Code::NotAnApprover | Code::RoleRequired) {
+        if !decision::is_told(code) {
             return Ok(());
         }
         let Some(repeats) = self.refusals.tell((actor.principal.clone(), stage.id, code), self.clock.now()) else {

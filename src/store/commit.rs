@@ -18,8 +18,9 @@ use super::judge::Live;
 use super::log::{self, Link};
 use super::pool::{LIMIT, Lease, Pool};
 use super::sql::{Db, Params};
+use super::stage::{self, Touched};
 use super::write::{Writes, put_all, remove};
-use super::{Read, StoreError, stage};
+use super::{Read, StoreError};
 use crate::clock::Clock;
 use crate::domain::coverage;
 use crate::domain::event::NewEvent;
@@ -284,6 +285,7 @@ impl Committer {
         let (mut rows, mut events) = (Rows::default(), Vec::new());
         let mut outcomes = Vec::with_capacity(plans.len());
         let mut directory_version = live.directory_version;
+        let mut touched = Touched::default();
         for plan in plans {
             if let Err(guard) = live.admit(plan, now) {
                 outcomes.push(Outcome::Stale(guard));
@@ -291,6 +293,7 @@ impl Committer {
             }
             let mut told = plan.events.clone();
             rows.append(plan.rows.clone());
+            touched.add(plan);
             remove(self.db, transaction, &plan.lost_marks).await?;
             if let Some(change) = &plan.directory {
                 directory_version += 1;
@@ -308,6 +311,16 @@ impl Committer {
         gather(&mut writes, rows, now)?;
         writes.put(&events)?;
         writes.run(transaction).await?;
+        let again = coverage::judge_again(touched.pending(self.db, transaction, now).await?);
+        if !again.rows.is_empty() {
+            let mut told = Vec::new();
+            self.tell(again.events, commit_id, now, &mut link, &mut told)?;
+            let mut writes = Writes::new(self.db);
+            gather(&mut writes, again.rows, now)?;
+            writes.put(&told)?;
+            writes.run(transaction).await?;
+            events.extend(told);
+        }
         if link.position != live.position || directory_version != live.directory_version {
             let mut params = Params::new(self.db);
             let (position, hash) = (params.add(link.position), params.add(link.hash.clone()));
@@ -359,7 +372,7 @@ impl Committer {
         let source = params.add(change.source.as_str().to_owned());
         let text = format!("UPDATE deployment SET directory_source = {source} WHERE directory_source IS NULL");
         transaction.execute_raw(params.statement(text)).await?;
-        Ok(coverage::judge_again(stage::pending(self.db, transaction, version, people_of(change)).await?))
+        Ok(coverage::judge_again(stage::pending_after(self.db, transaction, version, people_of(change), now).await?))
     }
 
     /// A probe: a group that writes nothing shows that something could be written, and takes it back.

@@ -7,7 +7,7 @@ use entity::{
     StageStatus, SubjectKind, SubjectSet, Timestamp, UserId, Verdict, WhenUndetermined, request, stage,
 };
 use proptest::prelude::*;
-use riskgate::domain::decision::{self, DecisionIds, Standing};
+use riskgate::domain::decision::{self, Decided, DecisionIds, Standing};
 use riskgate::domain::living::{Again, Course, review};
 use riskgate::domain::permission::{Actor, Principal, stage_kind};
 use riskgate::domain::plan::Plan;
@@ -59,6 +59,8 @@ fn control(source: RiskSource) -> impl Strategy<Value = ControlFacts> {
         reevaluation,
         when_undetermined: WhenUndetermined::RequireStage,
         hold_timeout: Seconds::default(),
+        refuse_risky_approvers: true,
+        reprove_before_delivery: true,
     })
 }
 
@@ -168,6 +170,10 @@ impl Life {
             later,
             next_coverage: Some(Coverage::Primary),
             again: None,
+            control: None,
+            own_risk: None,
+            expected_evaluation: None,
+            evaluations: Vec::new(),
             roles_read_at: None,
             role_group: None,
             standing: Some(Standing {
@@ -180,11 +186,13 @@ impl Life {
         let ids = DecisionIds { decision: DecisionId::new(), assignment: AssignmentId::new() };
         let why = Some("Seen.".to_owned());
         let decide = |facts| decision::decide(facts, &actor, Verdict::Approve, why.clone(), ids).expect("he may");
-        let made = decide(facts.clone()).or_else(|| {
+        let mut made = decide(facts.clone());
+        if made == Decided::NeedsPlan {
             facts.again = Some(self.again(Some(stage.id)));
-            decide(facts)
-        });
-        self.commit(made.expect("a plan made again is enough"));
+            made = decide(facts);
+        }
+        let Decided::Made(plan) = made else { panic!("a plan made again is enough") };
+        self.commit(*plan);
     }
 
     fn take(&mut self, step: &Step) {
