@@ -3,6 +3,7 @@
 mod chance;
 mod follow;
 mod listing;
+mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
