@@ -75,6 +75,7 @@ pub async fn seed(place: &Place, requests: usize) -> Result<(App, World), Failur
         listen: "127.0.0.1:0".parse()?,
         clock: Clock::system(),
         sources: None,
+        graph: None,
         builtin_issuer: true,
         issuers: Vec::new(),
         demo: false,

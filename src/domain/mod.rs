@@ -9,6 +9,7 @@ pub mod decision;
 pub mod duration;
 pub mod event;
 pub mod explanation;
+pub mod freshness;
 pub mod living;
 pub mod permission;
 pub mod plan;
