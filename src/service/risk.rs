@@ -216,7 +216,7 @@ impl Services {
             let (watch, actor) = (watch.clone(), actor.named());
             let ids: Vec<_> = people.iter().map(|person| person.id).collect();
             // Once it is begun it is ended, whether or not anybody waits: what was done elsewhere must be told here.
-            let done = tokio::spawn(async move { watch.act(action, &ids, actor).await });
+            let done = tokio::spawn(async move { watch.0.act(action, &ids, actor).await });
             done.await.map_err(|_| Fault::Internal("an action was given up".to_owned()))??;
             return Ok(people);
         }

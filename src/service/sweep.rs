@@ -25,7 +25,7 @@ const COUNTED: Seconds = Seconds::hours(2);
 impl Services {
     /// Reads everybody's risk anew where that is due and no other instance does it. Returns whether it did, and when to look again.
     pub async fn sweep_risk(&self) -> Result<(bool, Timestamp), Fault> {
-        let Some(watch) = &self.watch else { return Ok((false, Timestamp(i64::MAX))) };
+        let Some(watch) = self.watch.as_ref().map(|watch| &*watch.0) else { return Ok((false, Timestamp(i64::MAX))) };
         let now = self.clock.now();
         let later = |from: Timestamp, span: Seconds| Timestamp(from.0 + span.0 * 1_000_000);
         let last = self.store.risk_sweep(RiskSource::IdProtection).await?;

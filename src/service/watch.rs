@@ -83,7 +83,7 @@ type Asking = Shared<BoxFuture<'static, Result<Fresh, String>>>;
 
 /// The source, watched.
 #[derive(Clone)]
-pub struct Watch(Arc<Inner>);
+pub struct Watch(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) feed: Arc<dyn RiskFeed>,
@@ -94,19 +94,11 @@ pub(super) struct Inner {
     asking: Mutex<HashMap<UserId, Asking>>,
 }
 
-impl std::ops::Deref for Watch {
-    type Target = Inner;
-
-    fn deref(&self) -> &Inner {
-        &self.0
-    }
-}
-
 impl RiskReader for Watch {
     fn read(&self, user: UserId) -> ObservedFuture<'_> {
         Box::pin(async move {
-            let known = self.known(user).await.map_err(|error| error.to_string())?;
-            let fresh = match freshness::judge(&known, self.clock.now(), self.settings.max_age) {
+            let known = self.0.known(user).await.map_err(|error| error.to_string())?;
+            let fresh = match freshness::judge(&known, self.0.clock.now(), self.0.settings.max_age) {
                 Some(fresh) => fresh,
                 None => self.ask_about(user).await?,
             };
@@ -129,12 +121,12 @@ impl Watch {
     /// Asks about one person; everybody who does so at the same time, once. The answer is kept, also where nobody waits for it any more.
     async fn ask_about(&self, user: UserId) -> Result<Fresh, String> {
         let asking = {
-            let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut asking = self.0.asking.lock().unwrap_or_else(PoisonError::into_inner);
             let begin = || {
                 let watch = self.clone();
                 let task = tokio::spawn(async move {
-                    let answer = watch.single(user).await.map_err(|unasked| unasked.to_string());
-                    watch.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&user);
+                    let answer = watch.0.single(user).await.map_err(|unasked| unasked.to_string());
+                    watch.0.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&user);
                     answer
                 });
                 // Only a panic or the end of the server takes the answer away.

@@ -3,7 +3,7 @@
 use entity::{Seconds, Timestamp, UserId};
 use riskgate::app::{App, Setup};
 use riskgate::clock::Clock;
-use riskgate::config::IssuerConfig;
+use riskgate::config::{GraphConfig, IssuerConfig};
 use riskgate::demo;
 use riskgate::graphql::document::Limits;
 use riskgate::http::{self, Proxies, TlsFiles};
@@ -22,6 +22,8 @@ pub struct Options {
     pub demo: bool,
     /// Risk sources other than the built-in store.
     pub sources: Option<Sources>,
+    /// Microsoft Graph.
+    pub graph: Option<GraphConfig>,
     /// The identity providers that it trusts.
     pub issuers: Vec<IssuerConfig>,
     /// How many pages an embedded database may grow by.
@@ -45,6 +47,7 @@ impl Default for Options {
         Options {
             demo: true,
             sources: None,
+            graph: None,
             issuers: Vec::new(),
             spare_pages: None,
             allowed_origins: Vec::new(),
@@ -97,6 +100,7 @@ impl World {
             listen: "127.0.0.1:0".parse().expect("an address"),
             clock: self.clock.clone(),
             sources: self.options.sources.clone(),
+            graph: self.options.graph.clone(),
             builtin_issuer: true,
             issuers: self.options.issuers.clone(),
             demo: self.options.demo,
@@ -131,6 +135,17 @@ impl World {
     pub async fn trust(&mut self, issuers: Vec<IssuerConfig>) {
         self.options.issuers = issuers;
         self.restart().await;
+    }
+
+    /// Starts the server anew with this Graph as its source.
+    pub async fn connects(&mut self, config: GraphConfig) {
+        self.options.graph = Some(config);
+        self.restart().await;
+    }
+
+    /// Sweeps everybody's risk, where that is due.
+    pub async fn sweeps(&self) {
+        self.services().sweep_risk().await.expect("everybody's risk is read");
     }
 
     /// Whoever brings this token.
