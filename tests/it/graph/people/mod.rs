@@ -6,16 +6,14 @@ mod listing;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use entity::{DirectoryRole, Seconds, group_member, membership, user};
-use riskgate::outbound::graph::Credential;
-use riskgate::service::Followed;
+use riskgate::config::GraphConfig;
 use riskgate::service::sync::SyncError;
 use sea_orm::{EntityTrait, QueryFilter};
 use uuid::Uuid;
 
-use crate::support::graph::{FakeGraph, GraphAssignment, GraphGroup, SECRET, Tenant};
+use crate::support::graph::{FakeGraph, GraphAssignment, GraphGroup, Tenant};
 use crate::support::{Options, Person, World};
 
 pub const ADA: u128 = 0xa1;
@@ -59,14 +57,13 @@ pub fn empty() -> Options {
 pub async fn follows(world: &mut World, begin: impl FnOnce(&mut Tenant)) -> FakeGraph {
     let graph = FakeGraph::start(&world.clock).await;
     graph.change(begin);
-    world.follow(followed(&graph)).await;
+    world.connects(followed(&graph)).await;
     graph
 }
 
-/// What reads that Graph.
-pub fn followed(graph: &FakeGraph) -> Followed {
-    let reader: Arc<riskgate::outbound::graph::Graph> = graph.client(Credential::Secret(SECRET.to_owned()));
-    Followed { reader, role_max_age: Seconds::minutes(5) }
+/// How a server that follows that Graph is configured.
+pub fn followed(graph: &FakeGraph) -> GraphConfig {
+    GraphConfig { directory: true, risk: false, ..graph.config() }
 }
 
 /// One round, which comes to its end.
