@@ -9,9 +9,11 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+mod graph;
 mod issuer;
 mod key;
 
+pub use graph::{Credential, GraphConfig, Secret};
 use ipnet::IpNet;
 pub use issuer::{ISSUER_KEYS, IssuerConfig};
 pub use key::{KEYS, Key, Kind};
@@ -43,6 +45,8 @@ pub struct Config {
     pub limits: BTreeMap<&'static str, u64>,
     /// The identity providers.
     pub issuers: Vec<IssuerConfig>,
+    /// Microsoft Graph.
+    pub graph: Option<GraphConfig>,
 }
 
 impl Config {
@@ -250,6 +254,7 @@ impl Settings {
             tls: self.tls()?,
             limits: self.limits()?,
             issuers: self.issuers.clone(),
+            graph: self.graph()?,
         })
     }
 
@@ -440,7 +445,7 @@ mod tests {
             "FILE: web.grafiql: there is no such key; the nearest is web.graphiql"
         );
         assert!(fault("[[issuer]]\nurl = 'x'", &[], &[]).ends_with("the nearest is issuers"));
-        assert!(fault("[graph]\ntenant = 'x'", &[], &[]).starts_with("FILE: graph: there is no such key"));
+        assert!(fault("[graf]\ntenant = 'x'", &[], &[]).starts_with("FILE: graf: there is no such key"));
         assert_eq!(
             fault("", &[("RISKGATE_LISTN", "x")], &[]),
             "RISKGATE_LISTN: there is no such variable; the nearest is RISKGATE_LISTEN"

@@ -1,13 +1,14 @@
 //! The load program: `cargo bench --bench load`. It seeds a database through the use cases, starts the server as a process of its own,
 //! and counts committed rows and delivered messages; never what a client merely believes. Prints a Markdown table.
 //!
-//! Options, after `--`: `--requests N` (100,000), `--subscribers N` (10,000), `--seconds N` for each figure (5), `--only sqlite|postgres`,
+//! Options, after `--`: `--requests N` (100,000), `--subscribers N` (10,000), `--open N` open requests of one person (10,000), `--seconds N` for each figure (5), `--only sqlite|postgres`,
 //! `--keep` (leaves the databases behind, and says where). PostgreSQL is where `RISKGATE_BENCH_POSTGRES_URL` says, or
 //! `RISKGATE_TEST_POSTGRES_URL`; a database is made there, and dropped at the end.
 
 mod client;
 mod doors;
 mod latency;
+mod living;
 mod place;
 mod seed;
 mod speed;
@@ -28,6 +29,7 @@ type Line = (String, String);
 struct Options {
     requests: usize,
     subscribers: usize,
+    open: usize,
     seconds: u64,
     only: Option<String>,
     keep: bool,
@@ -35,13 +37,15 @@ struct Options {
 
 impl Options {
     fn read() -> Result<Options, Failure> {
-        let mut options = Options { requests: 100_000, subscribers: 10_000, seconds: 5, only: None, keep: false };
+        let mut options =
+            Options { requests: 100_000, subscribers: 10_000, open: 10_000, seconds: 5, only: None, keep: false };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
             match argument.as_str() {
                 "--requests" => options.requests = value()?.parse()?,
                 "--subscribers" => options.subscribers = value()?.parse()?,
+                "--open" => options.open = value()?.parse()?,
                 "--seconds" => options.seconds = value()?.parse()?,
                 "--only" => options.only = Some(value()?),
                 "--keep" => options.keep = true,
@@ -83,7 +87,7 @@ async fn main() -> Result<(), Failure> {
 
 async fn measure(place: &Place, options: &Options) -> Result<Vec<Line>, Failure> {
     let begin = Instant::now();
-    let (app, world) = seed::seed(place, options.requests).await?;
+    let (app, world) = seed::seed(place, options.requests, options.open).await?;
     let rows = place.count("request").await?;
     let seconds = begin.elapsed().as_secs_f64();
     eprintln!(
@@ -116,6 +120,10 @@ async fn measure(place: &Place, options: &Options) -> Result<Vec<Line>, Failure>
 
     let server = place.serve()?;
     subscribers::measure(&server, &world, options.subscribers, &mut lines).await?;
+    drop(server);
+
+    let server = place.serve()?;
+    living::measure(place, &server, &world, options.seconds, &mut lines).await?;
     Ok(lines)
 }
 

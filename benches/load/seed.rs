@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use entity::{
-    CatalogId, DirectoryRole, GroupId, PackageId, PolicyId, PolicyStage, RiskLevel, RiskSource, Seconds, SubjectSet,
-    UserId,
+    CatalogId, DirectoryRole, GroupId, PackageId, PolicyId, PolicyStage, Reevaluation, RiskLevel, RiskSource, Seconds,
+    SubjectSet, UserId,
 };
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -27,6 +27,8 @@ use crate::place::Place;
 const PACKAGES: usize = 10;
 /// Packages that nobody has asked for yet.
 const FRESH: usize = 4;
+/// The same, for what is measured last.
+const SPARE: usize = 4;
 /// One in so many has a high risk.
 const RISKY: usize = 50;
 /// Who decides in the owners' packages.
@@ -46,7 +48,12 @@ pub struct World {
     pub owners: Vec<Somebody>,
     pub security: Somebody,
     pub reader: Somebody,
+    pub administrator: Somebody,
     pub fresh: Vec<PackageId>,
+    pub spare: Vec<PackageId>,
+    /// Has asked for so many reports, and nobody has decided yet.
+    pub manager: Somebody,
+    pub open: usize,
     /// Its one stage waits for the owners.
     pub owned: PackageId,
 }
@@ -67,9 +74,11 @@ const SECURITY: usize = 1;
 const READER: usize = 2;
 const FIRST_OWNER: usize = 3;
 const FIRST_EMPLOYEE: usize = FIRST_OWNER + OWNERS;
+/// And those of a manager with many reports: they stand after all others.
+const MANAGER: usize = 1_000_000;
 
-/// Seeds a new database; returns the server that did so, and the world.
-pub async fn seed(place: &Place, requests: usize) -> Result<(App, World), Failure> {
+/// Seeds a new database with `requests`, and as many as `open` of one person; returns the server that did so, and the world.
+pub async fn seed(place: &Place, requests: usize, open: usize) -> Result<(App, World), Failure> {
     let setup = Setup {
         target: place.target()?,
         listen: "127.0.0.1:0".parse()?,
@@ -105,9 +114,13 @@ pub async fn seed(place: &Place, requests: usize) -> Result<(App, World), Failur
         people: bare(people),
         risky: bare(risky),
         owners: (FIRST_OWNER..FIRST_EMPLOYEE).map(somebody).collect(),
+        administrator: somebody(ADMINISTRATOR),
+        manager: somebody(MANAGER),
+        open,
         security: somebody(SECURITY),
         reader: somebody(READER),
         fresh: (PACKAGES..PACKAGES + FRESH).map(package_id).collect(),
+        spare: (PACKAGES + FRESH..PACKAGES + FRESH + SPARE).map(package_id).collect(),
         owned: package_id(8),
     };
     let administrator = actor(&app.services, user_id(ADMINISTRATOR)).await?;
@@ -115,6 +128,7 @@ pub async fn seed(place: &Place, requests: usize) -> Result<(App, World), Failur
         app.services.report_user_risk(&administrator, person.id, RiskLevel::High, None).await.map_err(told)?;
     }
     history(&app.services, employees, requests).await?;
+    reports(&app.services, open).await?;
     place.settle().await?;
     Ok((app, world))
 }
@@ -165,7 +179,7 @@ async fn rules(services: &Services) -> Result<(), Failure> {
         is_approver_justification_required: false,
     };
     let (manager, owners) = (|| stage(vec![SubjectSet::Manager(1)]), || stage(vec![SubjectSet::Group(GROUP)]));
-    for number in 0..PACKAGES + FRESH {
+    for number in 0..PACKAGES + FRESH + SPARE {
         let catalog = CatalogId(Uuid::from_u128(0x0198_0000_0000_7000_8000_0003_0000_0000 + number as u128 / 4));
         if number % 4 == 0 {
             let input =
@@ -185,7 +199,7 @@ async fn rules(services: &Services) -> Result<(), Failure> {
             package_id: package_id(number),
             display_name: "Everyone".to_owned(),
             allowed_requestors: None,
-            allow_managers_on_behalf: false,
+            allow_managers_on_behalf: number == PACKAGES,
             allow_applications: false,
             is_requestor_justification_required: false,
             stages: match number {
@@ -205,21 +219,42 @@ async fn rules(services: &Services) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A manager asks for each of so many reports; what asks for a stage of risk does so at once from then on.
+async fn reports(services: &Arc<Services>, open: usize) -> Result<(), Failure> {
+    let user = |number: usize| {
+        let manager = if number == MANAGER { json!(null) } else { json!(user_id(MANAGER).0) };
+        json!({ "id": user_id(number).0, "displayName": format!("Person {number}"), "userPrincipalName": upn(number),
+            "isEnabled": true, "managerId": manager })
+    };
+    let file = serde_json::from_value(json!({ "users": (MANAGER..=MANAGER + open).map(user).collect::<Vec<_>>() }))?;
+    let options = ImportOptions { partial: true, ..ImportOptions::default() };
+    services.import(&file, options).await.map_err(told)?;
+    let asked = (1..=open).map(|number| (user_id(MANAGER), Some(user_id(MANAGER + number)), package_id(PACKAGES)));
+    submit_all(services, asked).await?;
+    let administrator = actor(services, user_id(ADMINISTRATOR)).await?;
+    let update = Update { reevaluation: Some(Some(Reevaluation::Continuous)), ..Update::default() };
+    services.update_control(&administrator, RiskSource::IdProtection, update).await.map_err(told)?;
+    Ok(())
+}
+
 /// Everybody asks for every package that has a history.
 async fn history(services: &Arc<Services>, employees: usize, requests: usize) -> Result<(), Failure> {
     let pairs = (0..PACKAGES).flat_map(|package| (0..employees).map(move |index| (package, FIRST_EMPLOYEE + index)));
-    let submits = stream::iter(pairs.take(requests)).map(|(package, number)| {
+    let asked = pairs.take(requests).map(|(package, number)| (user_id(number), None, package_id(package)));
+    submit_all(services, asked).await
+}
+
+/// Submits all of these, 64 at a time: who asks, for whom, for what.
+async fn submit_all(
+    services: &Arc<Services>,
+    asked: impl Iterator<Item = (UserId, Option<UserId>, PackageId)>,
+) -> Result<(), Failure> {
+    let submits = stream::iter(asked).map(|(who, target, package)| {
         let services = Arc::clone(services);
         tokio::spawn(async move {
-            let actor = actor(&services, user_id(number)).await?;
+            let actor = actor(&services, who).await?;
             let justification = Some("Needed for the quarter's work with the team.".to_owned());
-            let input = Submit {
-                package: package_id(package),
-                policy: None,
-                target: None,
-                justification,
-                idempotency_key: None,
-            };
+            let input = Submit { package, policy: None, target, justification, idempotency_key: None };
             services.submit(&actor, input).await.map_err(told)
         })
     });

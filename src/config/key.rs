@@ -19,6 +19,8 @@ pub enum Kind {
     List,
     /// A whole number, not negative.
     Number,
+    /// A span of time, as ISO 8601 has it.
+    Span,
 }
 
 impl fmt::Display for Kind {
@@ -30,6 +32,7 @@ impl fmt::Display for Kind {
             Kind::Word(words) => f.write_str(&words.join(" or ")),
             Kind::List => f.write_str("a list of texts"),
             Kind::Number => f.write_str("a whole number"),
+            Kind::Span => f.write_str("a span of time such as PT1M"),
         }
     }
 }
@@ -52,7 +55,7 @@ pub struct Key {
 }
 
 /// Every key there is.
-pub static KEYS: [Key; 34] = [
+pub static KEYS: [Key; 49] = [
     Key {
         name: "listen",
         env: "RISKGATE_LISTEN",
@@ -275,8 +278,102 @@ pub static KEYS: [Key; 34] = [
         default: "600",
         meaning: "What of that comes back each minute.",
     },
+    text("graph.tenant", "RISKGATE_GRAPH__TENANT", "none", "The tenant: its id, or one of its domains."),
+    text("graph.client_id", "RISKGATE_GRAPH__CLIENT_ID", "none", "The app registration that asks Graph."),
+    Key {
+        name: "graph.client_secret",
+        env: "RISKGATE_GRAPH__CLIENT_SECRET",
+        option: None,
+        kind: Kind::SecretText,
+        default: "none",
+        meaning: "Its secret.",
+    },
+    text(
+        "graph.client_secret_file",
+        "RISKGATE_GRAPH__CLIENT_SECRET_FILE",
+        "none",
+        "A file that holds the secret, instead of `graph.client_secret`; read anew for each token.",
+    ),
+    text(
+        "graph.certificate_file",
+        "RISKGATE_GRAPH__CERTIFICATE_FILE",
+        "none",
+        "Its certificate, as PEM, instead of a secret; read anew for each token.",
+    ),
+    text(
+        "graph.private_key_file",
+        "RISKGATE_GRAPH__PRIVATE_KEY_FILE",
+        "none",
+        "The certificate's private key (RSA), as PEM.",
+    ),
+    text(
+        "graph.federated_token_file",
+        "RISKGATE_GRAPH__FEDERATED_TOKEN_FILE",
+        "none",
+        "A token of the workload itself, instead of a secret; read anew for each token.",
+    ),
+    text(
+        "graph.authority",
+        "RISKGATE_GRAPH__AUTHORITY",
+        "https://login.microsoftonline.com",
+        "Where tokens are asked for. Plain http for loopback only.",
+    ),
+    text(
+        "graph.base_url",
+        "RISKGATE_GRAPH__BASE_URL",
+        "https://graph.microsoft.com",
+        "Where Graph is. Plain http for loopback only.",
+    ),
+    Key {
+        name: "graph.directory",
+        env: "RISKGATE_GRAPH__DIRECTORY",
+        option: None,
+        kind: Kind::Flag,
+        default: "true where there is a section `graph`",
+        meaning: "Whether people, groups, managers and roles come from Graph.",
+    },
+    Key {
+        name: "graph.risk",
+        env: "RISKGATE_GRAPH__RISK",
+        option: None,
+        kind: Kind::Flag,
+        default: "true where there is a section `graph`",
+        meaning: "Whether ID Protection risk comes from Graph.",
+    },
+    span(
+        "graph.directory_interval",
+        "RISKGATE_GRAPH__DIRECTORY_INTERVAL",
+        "PT1M",
+        "Time between two looks at what has changed in the directory.",
+    ),
+    span(
+        "graph.risk_interval",
+        "RISKGATE_GRAPH__RISK_INTERVAL",
+        "PT1M",
+        "Time between two sweeps of everybody at risk.",
+    ),
+    span(
+        "graph.risk_max_age",
+        "RISKGATE_GRAPH__RISK_MAX_AGE",
+        "PT5M",
+        "A sweep older than this says nothing. PT5M at most, and no shorter than `graph.risk_interval`.",
+    ),
+    span(
+        "graph.role_max_age",
+        "RISKGATE_GRAPH__ROLE_MAX_AGE",
+        "PT5M",
+        "Roles known for longer than this are asked for anew when somebody decides. PT5M at most.",
+    ),
 ];
 
 const fn limit(name: &'static str, env: &'static str, default: &'static str, meaning: &'static str) -> Key {
     Key { name, env, option: None, kind: Kind::Number, default, meaning }
+}
+
+const fn text(name: &'static str, env: &'static str, default: &'static str, meaning: &'static str) -> Key {
+    Key { name, env, option: None, kind: Kind::Text, default, meaning }
+}
+
+const fn span(name: &'static str, env: &'static str, default: &'static str, meaning: &'static str) -> Key {
+    Key { name, env, option: None, kind: Kind::Span, default, meaning }
 }

@@ -33,6 +33,12 @@ const SMALL: usize = 4 * 1024;
 const READING: u64 = 50;
 const BYTES_READ: u64 = 16;
 
+/// What the lines of operations are filtered by in the log.
+const LOGGED: &str = "riskgate::operation";
+
+/// Characters of an operation's name that the log shows.
+const NAME_SHOWN: usize = 64;
+
 /// What a client sends, by POST, GET or WebSocket. Members that are not known are ignored, null means absent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -135,6 +141,20 @@ impl Operation {
         Ok(())
     }
 
+    /// Tells the log what ran, for whom; never with which variables.
+    fn log(&self, subject: &Principal) {
+        if !tracing::enabled!(target: LOGGED, tracing::Level::DEBUG) {
+            return;
+        }
+        let subject = match subject {
+            Principal::Person(user) => user.to_string(),
+            Principal::Application(application) => application.id.to_string(),
+        };
+        let name: String = self.call.name().unwrap_or("-").chars().take(NAME_SHOWN).collect();
+        let (kind, cost, document) = (self.call.kind().name(), self.call.cost(), self.call.document());
+        tracing::debug!(target: LOGGED, kind, name, document, cost, subject, "an operation begins");
+    }
+
     fn price(&self) -> Price {
         Price { cost: self.call.cost(), decisions: self.call.decisions() }
     }
@@ -188,6 +208,7 @@ async fn find(
 /// Runs a query or a mutation.
 pub(super) async fn execute(door: &Door, mut operation: Operation, session: Session) -> Answer {
     let payer = operation.payer.take();
+    operation.log(&session.actor().principal);
     let turn = match &payer {
         None => None,
         Some(who) => match tokio::time::timeout(TURN_LIMIT, door.turns.wait(who, operation.call.cost())).await {
@@ -275,6 +296,7 @@ async fn follow(
 ) -> BoxStream<'static, Step> {
     let state = &door.state;
     state.metrics.operations.add_one();
+    operation.log(&session.actor().principal);
     let position = match state.services.newest().await {
         Ok(position) => position,
         Err(fault) => {

@@ -1,5 +1,6 @@
 //! Adapters for the ports of `service` and `auth`: what this program asks of others over the network. Knows no rule.
 
-mod document;
+pub mod graph;
+mod web;
 
-pub use document::{Web, choose_cryptography};
+pub use web::{Web, choose_cryptography};

@@ -6,6 +6,7 @@ mod clockwork;
 mod control;
 mod cursor;
 mod directory;
+pub mod feed;
 mod follow;
 mod living;
 mod read;

@@ -1,9 +1,12 @@
 //! The program at its command line: bad configuration never starts a half-working server.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use sea_orm::{ConnectionTrait, Database as Orm};
+use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::support::process::{Process, refusal, refused, riskgate, run};
 use crate::support::{Database, Snapshot};
@@ -200,4 +203,23 @@ fn the_line_that_the_demo_prints_works_when_pasted() {
 fn the_schema_is_printed_byte_for_byte() {
     let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql")).expect("the schema");
     assert!(run(&["schema"]).stdout == file);
+}
+
+#[tokio::test]
+async fn the_log_says_what_ran_for_whom_and_never_with_what() {
+    let folder = folder();
+    let filter = Path::new("info,riskgate::operation=debug");
+    let server = Process::serve(&url(&folder), &["--demo"], &[("RISKGATE_LOG", filter)]);
+    let alice = server.person("alice");
+    let query = "mutation AskForWiki($why: String) { submitAccessRequest(input: {
+        accessPackageId: \"pkg_01980000-0000-7000-8000-000000000201\", justification: $why }) { userErrors { code } } }";
+    let done = alice.data(query, json!({ "why": "a-secret-of-alice" })).await;
+    assert_eq!(done["submitAccessRequest"]["userErrors"], json!([]));
+    let log = server.stop().log;
+    let line = log.lines().find(|line| line.contains("AskForWiki")).expect("a line");
+    let hash: String = Sha256::digest(query).iter().map(|byte| format!("{byte:02x}")).collect();
+    for part in ["riskgate::operation", "mutation", &hash, "cost=", &alice.user_id()] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!log.contains("a-secret-of-alice") && !log.contains(&alice.token), "{log}");
 }

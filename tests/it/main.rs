@@ -14,6 +14,7 @@ mod escalation;
 mod evaluation;
 mod explanation;
 mod fuzz;
+mod graph;
 mod hold;
 mod house;
 mod identity;

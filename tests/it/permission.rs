@@ -151,7 +151,8 @@ async fn probes(world: &World, actors: &Actors) -> (Vec<Probe>, Value) {
     let id = &request["id"];
     let seen = ada.request(id).await;
     let done = world.person("bob").asks_for(FINANCE_DATA).await;
-    let done = world.person("mona").approves(&done["stages"][0]["id"]).await;
+    let decided = done["stages"][0]["id"].clone();
+    let done = world.person("mona").approves(&decided).await;
     let done = world.person("olga").approves(&done["currentStage"]["id"]).await;
     let refs = ada
         .data(
@@ -174,6 +175,21 @@ async fn probes(world: &World, actors: &Actors) -> (Vec<Probe>, Value) {
         Probe { object: "Viewer", around: "{ viewer { FIELDS } }".to_owned(), path: vec!["viewer"] },
         node("AccessRequest", id, "", &[]),
         node("RiskEvaluation", id, "riskEvaluations { FIELDS }", &["AccessRequest", "riskEvaluations"]),
+        node("Explanation", id, "explanation { FIELDS }", &["AccessRequest", "explanation"]),
+        node("ExplanationStep", id, "explanation { steps { FIELDS } }", &["AccessRequest", "explanation", "steps"]),
+        node(
+            "ExplanationTier",
+            id,
+            "explanation { steps { tiers { FIELDS } } }",
+            &["AccessRequest", "explanation", "steps", "tiers"],
+        ),
+        node(
+            "ExcludedApprover",
+            id,
+            "explanation { steps { tiers { excluded { FIELDS } } } }",
+            &["AccessRequest", "explanation", "steps", "tiers", "excluded"],
+        ),
+        node("DecisionProof", &decided, "proof { FIELDS }", &["PolicyApprovalStage", "proof"]),
         node("RiskApprovalStage", &seen["stages"][0]["id"], "", &[]),
         node("PolicyApprovalStage", &seen["stages"][1]["id"], "", &[]),
         node("Assignment", &done["assignment"]["id"], "", &[]),

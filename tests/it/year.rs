@@ -250,7 +250,7 @@ impl Year {
             "riskLevels": selectable(source)[lowest..],
             "reevaluation": self.dice.pick(Reevaluation::ALL),
             "whenUndetermined": self.dice.pick(&["REQUIRE_STAGE", "HOLD"]),
-            "holdTimeout": self.dice.pick(&["PT10M", "PT6H", "P1D"]),
+            "holdTimeout": self.dice.pick(&["PT1M", "PT10M", "PT1H"]),
             "decisionTimeout": self.dice.pick(&["PT1H", "P3D", "P14D"]),
         });
         let query =
@@ -377,6 +377,10 @@ async fn tell(kind: Kind) {
             year.step().await;
         }
         let hours = 20 + year.dice.below(9) as i64;
+        if year.dice.below(2) == 0 {
+            // Somebody repairs the sources by the evening.
+            year.truth.down.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
         year.time(hours).await;
         year.hold_against_the_model().await;
         if day % 73 == 0 {

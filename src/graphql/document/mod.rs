@@ -322,6 +322,16 @@ impl Call {
         self.definition.operation_type
     }
 
+    /// What the operation is called.
+    pub fn name(&self) -> Option<&str> {
+        self.definition.name.as_ref().map(|name| name.as_str())
+    }
+
+    /// The SHA-256 of its document, in hexadecimal digits.
+    pub fn document(&self) -> String {
+        self.document.hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// How many values the answer can have at most, by page sizes and guesses for lists without pages.
     pub fn cost(&self) -> u64 {
         self.cost

@@ -5,6 +5,7 @@ mod database;
 mod dice;
 mod directory;
 mod events;
+pub mod graph;
 mod invariants;
 mod load;
 mod person;

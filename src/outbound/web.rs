@@ -1,4 +1,4 @@
-//! Documents over HTTP: small, soon or not at all, from where the address says and nowhere else.
+//! The HTTP client: small, soon or not at all, from where the address says and nowhere else.
 
 use std::error::Error;
 use std::time::Duration;
@@ -23,8 +23,8 @@ pub fn choose_cryptography() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// The HTTP client that reads documents. It trusts the machine's own certificate authorities, and takes the proxy that the environment
-/// names (`HTTPS_PROXY`, `NO_PROXY`); but what is read in the clear never leaves the machine.
+/// The HTTP client. It trusts the machine's own certificate authorities, and takes the proxy that the environment names
+/// (`HTTPS_PROXY`, `NO_PROXY`); but what is read in the clear never leaves the machine.
 #[derive(Debug, Clone)]
 pub struct Web {
     /// Or why there is none: a machine without certificate authorities can still ask itself.
@@ -49,32 +49,41 @@ impl Web {
         Ok(Web { outside, inside })
     }
 
-    async fn read(&self, url: &str) -> Result<Vec<u8>, FetchFault> {
+    /// The client by which this address may be asked.
+    pub(super) fn client(&self, url: &str) -> Result<&Client, FetchFault> {
         if !is_safe(url) {
             return Err(FetchFault::Unsafe);
         }
-        let client = match (&self.outside, url.starts_with("https:")) {
-            (_, false) => &self.inside,
-            (Ok(outside), true) => outside,
-            (Err(why), true) => return Err(FetchFault::Unreachable(why.clone())),
-        };
-        let request = client.get(url).header("accept", "application/json");
-        let mut response = request.send().await.map_err(judged)?;
+        match (&self.outside, url.starts_with("https:")) {
+            (_, false) => Ok(&self.inside),
+            (Ok(outside), true) => Ok(outside),
+            (Err(why), true) => Err(FetchFault::Unreachable(why.clone())),
+        }
+    }
+
+    async fn read(&self, url: &str) -> Result<Vec<u8>, FetchFault> {
+        let request = self.client(url)?.get(url).header("accept", "application/json");
+        let response = request.send().await.map_err(judged)?;
         if response.status() != StatusCode::OK {
             return Err(FetchFault::Status(response.status().as_u16()));
         }
-        if response.content_length().is_some_and(|length| length > SIZE_LIMIT as u64) {
+        body(response, SIZE_LIMIT).await
+    }
+}
+
+/// The body of an answer, of so many bytes at most.
+pub(super) async fn body(mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, FetchFault> {
+    if response.content_length().is_some_and(|length| length > limit as u64) {
+        return Err(FetchFault::TooLarge);
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(judged)? {
+        if bytes.len() + chunk.len() > limit {
             return Err(FetchFault::TooLarge);
         }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(judged)? {
-            if bytes.len() + chunk.len() > SIZE_LIMIT {
-                return Err(FetchFault::TooLarge);
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
+        bytes.extend_from_slice(&chunk);
     }
+    Ok(bytes)
 }
 
 impl Documents for Web {
@@ -83,7 +92,7 @@ impl Documents for Web {
     }
 }
 
-fn judged(fault: reqwest::Error) -> FetchFault {
+pub(super) fn judged(fault: reqwest::Error) -> FetchFault {
     if fault.is_timeout() { FetchFault::Slow } else { FetchFault::Unreachable(told(&fault.without_url())) }
 }
 

@@ -1,0 +1,3 @@
+//! Microsoft Graph, real HTTP, and everything that can go wrong with it.
+
+mod client;
