@@ -12,7 +12,7 @@ use entity::{
 use futures_util::future::{join_all, select};
 use riskgate::clock::Clock;
 use riskgate::demo::{FINANCE_DATA, PRODUCTION_ACCESS, WIKI};
-use riskgate::domain::permission::{Actor, Principal, risk_source, stage_kind};
+use riskgate::domain::permission::{Actor, Principal, Right, right_to_decide, risk_source, stage_kind};
 use riskgate::domain::risk::{Cover, selectable};
 use riskgate::service::risk::{Observed, ObservedFuture, RiskReader};
 use riskgate::service::{Decide, Sources, Submit};
@@ -363,6 +363,10 @@ impl Year {
             let request = now.requests.iter().find(|request| request.id == id).expect("the request");
             let is_at_once = of("REQUEST_AUTO_APPROVED").any(|other| other == id);
             for control in controls.iter().filter(|control| control.is_enabled && control.is_approval_required) {
+                if control.reprove_before_delivery {
+                    let unproved = self.unproved(&now, id, stage_kind(control.source));
+                    assert!(unproved.is_empty(), "{id} was delivered on approvals that count no more: {unproved:#?}");
+                }
                 if control.reevaluation == Reevaluation::AtSubmission && !is_at_once {
                     continue;
                 }
@@ -396,6 +400,25 @@ impl Year {
             }
         }
         self.position = now.head.position;
+    }
+
+    /// Approvals of one kind whose giver could not give them now, and after which nobody has who could.
+    fn unproved(&self, now: &Snapshot, request: RequestId, kind: StageKind) -> Vec<decision::Model> {
+        let mut unproved = Vec::new();
+        let stages = now.stages.get(&request).into_iter().flatten();
+        for stage in stages.filter(|stage| stage.kind == kind && stage.status == StageStatus::Approved) {
+            let given = &now.decisions[&stage.id][0];
+            let is_able = self.company.is_enabled(given.user_id)
+                && given.role.is_some_and(|_| {
+                    let roles = right_to_decide(kind).map_or(&[][..], Right::roles);
+                    roles.iter().any(|role| self.company.holds(given.user_id, *role))
+                });
+            match is_able {
+                true => unproved.clear(),
+                false => unproved.push(given.clone()),
+            }
+        }
+        unproved
     }
 }
 
