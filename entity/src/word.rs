@@ -316,6 +316,8 @@ word! {
         CoveredByApproval = "COVERED_BY_APPROVAL",
         /// A stage of the source is undecided, and shows what was read.
         StageUndecided = "STAGE_UNDECIDED",
+        /// An approval of the source counts no more: who gave it may not give it now.
+        ApprovalVoid = "APPROVAL_VOID",
         /// The control does not read its source at this moment.
         SourceNotRead = "SOURCE_NOT_READ",
         /// The control is off.

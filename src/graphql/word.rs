@@ -188,6 +188,8 @@ mirrored! {
         CoveredByApproval,
         /// A stage of the source is undecided, and shows what was read.
         StageUndecided,
+        /// An approval of the source counts no more: who gave it may not give it now.
+        ApprovalVoid,
         /// The control does not read its source at this moment.
         SourceNotRead,
         /// The control is off.

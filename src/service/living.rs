@@ -37,7 +37,8 @@ impl Services {
     ) -> Result<Again, Fault> {
         let head = head::Model { directory_version, ..self.store.head().await? };
         let found = self.store.courses(&[request.id]).await?.pop();
-        let (_, course) = found.ok_or_else(|| Fault::Internal(format!("{} is not there", request.id)))?;
+        let (_, mut course) = found.ok_or_else(|| Fault::Internal(format!("{} is not there", request.id)))?;
+        course.approvals = self.store.approvals(request.id).await?;
         let controls = self.control_facts().await?;
         let passage = course.passage(Some(approving));
         let asking: Vec<_> = controls
