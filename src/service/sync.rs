@@ -24,7 +24,9 @@ pub use crate::domain::sync::Next;
 use crate::store::{Outcome, StoreError, Unnamed};
 
 /// So long an instance that reads is waited for, once nothing more comes of it.
-const LEASE: Seconds = Seconds::minutes(2);
+const LEASE: Seconds = Seconds(30);
+/// Longest time between two looks at whether a round is due: another instance may have ended in the middle of one.
+const LOOK: Seconds = Seconds(10);
 /// What a listing left out that is taken away in one commit.
 const SWEPT: usize = 500;
 /// Marks that are taken away in one commit.
@@ -73,6 +75,15 @@ pub struct Followed {
     pub interval: Seconds,
     /// Roles that were read longer ago than this are asked for anew before somebody decides.
     pub role_max_age: Seconds,
+}
+
+/// How the rounds of one instance went.
+#[derive(Debug, Default)]
+pub struct Rounds {
+    /// How many failed in a row.
+    failures: u32,
+    /// When the last that came to its end began.
+    last: Option<Timestamp>,
 }
 
 /// Why a round did not come to its end.
@@ -154,30 +165,40 @@ impl Services {
         failed.map_or(Ok(changes), Err)
     }
 
-    /// One round, whatever comes of it; returns how long to wait for the next. `failures`: how many before it failed in a row.
-    pub async fn follow_directory(&self, failures: &mut u32) -> Duration {
-        let interval = self.followed.as_ref().map_or(LEASE, |followed| followed.interval);
-        let span = |seconds: Seconds| Duration::from_secs(u64::try_from(seconds.0).unwrap_or(0));
-        match self.synchronize().await {
+    /// One round where that is due, whatever comes of it; returns how long to wait before the next look.
+    pub async fn follow_directory(&self, course: &mut Rounds) -> Duration {
+        let interval = self.followed.as_ref().map_or(LOOK, |followed| followed.interval);
+        let look = Duration::from_secs(u64::try_from(interval.0.min(LOOK.0)).unwrap_or(1));
+        let began = self.clock.now();
+        let done = match self.is_due(course.last, interval).await {
+            Ok(true) => self.synchronize().await,
+            Ok(false) => return look,
+            Err(fault) => Err(fault.into()),
+        };
+        match done {
             Ok(changes) => {
-                *failures = 0;
+                *course = Rounds { failures: 0, last: Some(began) };
                 if changes > 0 {
                     info!(changes, "the directory has changed");
                 }
-                span(interval)
+                look
             }
-            Err(SyncError::Overtaken) => {
-                *failures = 0;
-                span(interval)
-            }
+            Err(SyncError::Overtaken) => look,
             Err(error) => {
-                *failures = failures.saturating_add(1);
+                course.failures = course.failures.saturating_add(1);
+                let failures = course.failures;
                 warn!(%error, failures, "the directory cannot be kept in step now; what is known stays in force");
                 let asked = if let SyncError::Source(_, asked) = error { asked } else { None };
-                let micros = backoff::wait(*failures, asked, Uuid::new_v4().as_u64_pair().0);
+                let micros = backoff::wait(failures, asked, Uuid::new_v4().as_u64_pair().0);
                 Duration::from_micros(u64::try_from(micros).unwrap_or(0))
             }
         }
+    }
+
+    /// Is it time for a round: has neither this instance nor another one made one lately?
+    async fn is_due(&self, last: Option<Timestamp>, interval: Seconds) -> Result<bool, Fault> {
+        let lately = |at: Option<Timestamp>| at.is_some_and(|at| self.clock.now() < at.plus(interval));
+        Ok(!lately(last) && !lately(self.directory_read_at().await?))
     }
 
     /// One instance reads at a time; it goes on being that one as long as it reads.

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use crate::lifecycle::Shutdown;
 use crate::service::Services;
+use crate::service::sync::Rounds;
 
 /// Longest time between two looks at what is due.
 const TICK: Duration = Duration::from_secs(1);
@@ -82,9 +83,9 @@ async fn follow_risk(services: Arc<Services>) {
 
 /// The directory, where that is kept elsewhere; at any time by one instance.
 async fn follow_directory(services: Arc<Services>) {
-    let mut failures = 0;
+    let mut rounds = Rounds::default();
     loop {
-        let wait = services.follow_directory(&mut failures).await;
+        let wait = services.follow_directory(&mut rounds).await;
         tokio::time::sleep(wait).await;
     }
 }

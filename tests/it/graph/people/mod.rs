@@ -3,6 +3,7 @@
 mod chance;
 mod follow;
 mod listing;
+mod load;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use sea_orm::{EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::support::graph::{FakeGraph, GraphAssignment, GraphGroup, Tenant};
-use crate::support::{Options, Person, World};
+use crate::support::{Database, Options, Person, World};
 
 pub const ADA: u128 = 0xa1;
 pub const BEN: u128 = 0xb1;
@@ -99,17 +100,29 @@ impl Shape {
             let names = (user.display_name.clone(), user.user_principal_name.clone());
             (id.to_string(), (names.0, names.1, user.is_enabled, manager))
         });
+        let mut directly: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
+        for (group, row) in &tenant.groups {
+            row.members.iter().for_each(|member| directly.entry(*member).or_default().push(*group));
+        }
+        let groups_of = |person: Uuid| {
+            let (mut found, mut left) = (BTreeSet::new(), vec![person]);
+            while let Some(at) = left.pop() {
+                left.extend(directly.get(&at).into_iter().flatten().filter(|group| found.insert(**group)));
+            }
+            found
+        };
         let mut sets = BTreeSet::new();
         for (person, user) in &tenant.users {
             let name = person.to_string();
             let mut is_in =
                 |kind: &str, subject: String, who: &Uuid| sets.insert((kind.to_owned(), subject, who.to_string()));
             is_in("USER", name.clone(), person);
-            for group in tenant.groups_of(*person) {
+            let groups = groups_of(*person);
+            for group in &groups {
                 is_in("GROUP", group.to_string(), person);
             }
             for given in tenant.assignments.iter().filter(|given| given.scope == "/") {
-                let holds = given.principal == *person || tenant.groups_of(*person).contains(&given.principal);
+                let holds = given.principal == *person || groups.contains(&given.principal);
                 let role = DirectoryRole::ALL.iter().find(|role| is_template(**role, given.role));
                 if let (true, Some(role)) = (holds, role) {
                     is_in("ROLE", role.to_string(), person);
@@ -136,7 +149,12 @@ impl Shape {
 
     /// Of the database.
     pub async fn stored(world: &World) -> Shape {
-        let db = world.database.connect().await;
+        Shape::read(&world.database).await
+    }
+
+    /// The same of one without a world around.
+    pub async fn read(database: &Database) -> Shape {
+        let db = database.connect().await;
         let people = user::Entity::find().filter(user::COLUMN.deleted_at.is_null()).all(&db).await.expect("people");
         let members = group_member::Entity::find().all(&db).await.expect("members");
         let sets = membership::Entity::find().filter(membership::COLUMN.until.is_null()).all(&db).await.expect("sets");
