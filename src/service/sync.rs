@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::lease::Work;
 use super::{ATTEMPTS, Fault, Services};
-use crate::domain::directory::{Link, News, Planner, Set};
+use crate::domain::directory::Planner;
+pub use crate::domain::directory::{Link, News, PersonNews, Set};
 use crate::domain::event::{EventActor, EventKind, NewEvent};
 use crate::domain::plan::{Guard, Plan, Urgency};
 use crate::domain::sync as course;
