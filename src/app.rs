@@ -21,7 +21,7 @@ use crate::graphql::document::{Documents, Limits};
 use crate::http::{self, Explorer, ForwardedHeader, Person, Proxies, Tls, TlsFiles};
 use crate::lifecycle::{self, Shutdown};
 use crate::outbound;
-use crate::service::{CursorKey, ImportError, Imported, Services, Sources};
+use crate::service::{CursorKey, Followed, ImportError, Imported, Services, Sources};
 use crate::store::log::Verdict;
 use crate::store::{Db, Role, Store, Target, deployment as installation};
 use crate::telemetry::Metrics;
@@ -62,6 +62,8 @@ pub struct Setup {
     pub clock: Clock,
     /// Risk sources other than the built-in store.
     pub sources: Option<Sources>,
+    /// The directory that is followed; None: it comes from files.
+    pub followed: Option<Followed>,
     /// Is the built-in issuer on?
     pub builtin_issuer: bool,
     /// The identity providers.
@@ -114,7 +116,9 @@ impl App {
             None => None,
         };
         let deployment = prepare(&setup.target, &setup.clock, Some((setup.builtin_issuer, setup.demo))).await?;
-        let services = Arc::new(services(&setup.target, &setup.clock, &deployment, setup.sources).await?);
+        let services = Arc::new(
+            services(&setup.target, &setup.clock, &deployment, setup.sources).await?.following(setup.followed),
+        );
         // One to issue with, one for the doors to verify by.
         let issuing = || setup.builtin_issuer.then(|| issuer(&deployment)).transpose();
         let issuer = issuing()?;
@@ -169,6 +173,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         listen: config.listen,
         clock: Clock::system(),
         sources: None,
+        followed: None,
         builtin_issuer: config.builtin_issuer.unwrap_or(options.demo),
         issuers: config.issuers,
         demo: options.demo,

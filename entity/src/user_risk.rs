@@ -1,4 +1,4 @@
-//! A person's ID Protection risk in the built-in store.
+//! A person's ID Protection risk: as it was reported here, or as the source that is asked from outside said last.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -21,9 +21,14 @@ pub struct Model {
     pub detail: Option<String>,
     /// When it changed last.
     pub last_updated_at: Timestamp,
+    /// When the source was last asked about this person alone.
+    pub read_at: Option<Timestamp>,
+    /// Since when it is known to be something else than what was read before.
+    pub changed_at: Option<Timestamp>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
 
 crate::row!("user_risk", key ["user_id"], versioned false,
-    columns [user_id, level, state, detail, last_updated_at], stamp [last_updated_at], stamp_some []);
+    columns [user_id, level, state, detail, last_updated_at, read_at, changed_at], stamp [last_updated_at],
+    stamp_some [read_at, changed_at]);

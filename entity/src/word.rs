@@ -415,6 +415,58 @@ word! {
     }
 }
 
+word! {
+    /// Where the directory comes from.
+    #[derive(Default)]
+    DirectorySource {
+        /// Files that an operator loads.
+        #[default]
+        File = "FILE",
+        /// Microsoft Graph.
+        Graph = "GRAPH",
+    }
+}
+
+word! {
+    /// A part of the directory's source that is read by itself.
+    SyncStream {
+        /// People and their managers.
+        Users = "USERS",
+        /// Groups and their members.
+        Groups = "GROUPS",
+        /// Who is given which role.
+        Roles = "ROLES",
+    }
+}
+
+word! {
+    /// What is being done with a stream of the directory's source.
+    SyncPhase {
+        /// Nothing was read yet.
+        New = "NEW",
+        /// Everything is being read for the first time.
+        First = "FIRST",
+        /// Everything is being read again, and marked.
+        Listing = "LISTING",
+        /// What a listing did not name is being taken away.
+        Sweeping = "SWEEPING",
+        /// Changes are being followed.
+        Following = "FOLLOWING",
+    }
+}
+
+word! {
+    /// What a listing has named.
+    MarkKind {
+        /// A person.
+        User = "USER",
+        /// A group.
+        Group = "GROUP",
+        /// A member of a group.
+        Member = "MEMBER",
+    }
+}
+
 /// A text that is never printed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, DeriveValueType)]
 #[serde(transparent)]

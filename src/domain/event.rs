@@ -111,6 +111,8 @@ kinds! {
     InsiderRiskReported = "INSIDER_RISK_REPORTED", "Report insider risk", OTHER, Success;
     /// People, groups, managers and roles were loaded.
     DirectoryImported = "DIRECTORY_IMPORTED", "Import directory", USER_MANAGEMENT, Success;
+    /// What the directory's source told of people, groups, managers and roles was taken over.
+    DirectorySynchronized = "DIRECTORY_SYNCHRONIZED", "Synchronize directory", USER_MANAGEMENT, Success;
 }
 
 /// Who caused an event.

@@ -2,10 +2,10 @@
 //! events; all of it is written together, or nothing.
 
 use entity::{
-    AssignmentId, DirectoryRole, PackageId, PolicyId, RequestId, RiskSource, StageId, SubjectKind, Timestamp, UserId,
-    assignment, catalog, control, control_version, decision, evaluation, explanation, group, group_member, idempotency,
-    insider_risk, membership, package, policy, policy_requestor, progress, request, role, stage, stage_approver, user,
-    user_risk,
+    AssignmentId, DirectoryRole, DirectorySource, PackageId, PolicyId, RequestId, RiskSource, StageId, SubjectKind,
+    SyncStream, Timestamp, UserId, assignment, catalog, control, control_version, decision, evaluation, explanation,
+    group, group_member, idempotency, insider_risk, mark, membership, package, policy, policy_requestor, progress,
+    request, risk_sweep, role, role_assignment, stage, stage_approver, sync, user, user_risk,
 };
 use uuid::Uuid;
 
@@ -22,6 +22,10 @@ pub enum Guard {
     Policy(PolicyId, i64),
     /// The directory is at this version.
     Directory(i64),
+    /// The directory comes from there, or from nowhere yet.
+    DirectoryFrom(DirectorySource),
+    /// The reading of the directory's source is at this version of its state.
+    Sync(SyncStream, i64),
     /// The request is at this version.
     Request(RequestId, i64),
     /// The stage is at this version.
@@ -81,12 +85,18 @@ pub struct Rows {
     pub assignments: Vec<assignment::Model>,
     /// ID Protection risk.
     pub user_risks: Vec<user_risk::Model>,
+    /// Complete readings of everybody's risk.
+    pub risk_sweeps: Vec<risk_sweep::Model>,
     /// Insider risk.
     pub insider_risks: Vec<insider_risk::Model>,
     /// Idempotency keys.
     pub idempotency: Vec<idempotency::Model>,
     /// How far work along the log has come.
     pub progress: Vec<progress::Model>,
+    /// How far the reading of the directory's source has come.
+    pub syncs: Vec<sync::Model>,
+    /// What a listing of it has named.
+    pub marks: Vec<mark::Model>,
 }
 
 impl Rows {
@@ -106,9 +116,12 @@ impl Rows {
             + self.decisions.len()
             + self.assignments.len()
             + self.user_risks.len()
+            + self.risk_sweeps.len()
             + self.insider_risks.len()
             + self.idempotency.len()
             + self.progress.len()
+            + self.syncs.len()
+            + self.marks.len()
     }
 
     /// None at all?
@@ -132,9 +145,12 @@ impl Rows {
         self.decisions.append(&mut other.decisions);
         self.assignments.append(&mut other.assignments);
         self.user_risks.append(&mut other.user_risks);
+        self.risk_sweeps.append(&mut other.risk_sweeps);
         self.insider_risks.append(&mut other.insider_risks);
         self.idempotency.append(&mut other.idempotency);
         self.progress.append(&mut other.progress);
+        self.syncs.append(&mut other.syncs);
+        self.marks.append(&mut other.marks);
     }
 }
 
@@ -142,12 +158,18 @@ impl Rows {
 /// judges every pending stage anew ([`super::coverage`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DirectoryChange {
+    /// Where it comes from.
+    pub source: DirectorySource,
     /// People, new or changed.
     pub users: Vec<user::Model>,
     /// Roles newly held.
     pub roles: Vec<role::Model>,
     /// Roles no longer held.
     pub lost_roles: Vec<role::Model>,
+    /// Who is given a role directly: people, and groups.
+    pub assignments: Vec<role_assignment::Model>,
+    /// From whom one is taken.
+    pub lost_assignments: Vec<role_assignment::Model>,
     /// Groups, new or changed.
     pub groups: Vec<group::Model>,
     /// Members that joined a group.
@@ -200,6 +222,8 @@ pub struct Plan {
     pub guards: Vec<Guard>,
     /// What shall stand in the tables.
     pub rows: Rows,
+    /// Marks that are of no use any more.
+    pub lost_marks: Vec<mark::Model>,
     /// A change of the directory; a plan that has one is committed alone.
     pub directory: Option<Box<DirectoryChange>>,
     /// What the log shall tell, in this order.
@@ -230,6 +254,13 @@ impl Plan {
         self.guard(Guard::Stage(row.id, row.version));
         row.version += 1;
         self.rows.stages.push(row);
+    }
+
+    /// Changes the state of a stream of the directory's source likewise.
+    pub fn change_sync(&mut self, mut row: sync::Model) {
+        self.guard(Guard::Sync(row.stream, row.version));
+        row.version += 1;
+        self.rows.syncs.push(row);
     }
 
     /// Changes an assignment likewise.

@@ -8,11 +8,13 @@ mod cursor;
 mod directory;
 pub mod feed;
 mod follow;
+mod lease;
 mod living;
 mod read;
 mod request;
 pub mod risk;
 mod stage;
+pub mod sync;
 
 use std::sync::Arc;
 
@@ -27,6 +29,7 @@ pub use read::{ExplanationRow, Listing, PageInput};
 pub use request::{Preview, Submit};
 pub use risk::Sources;
 pub use stage::Decide;
+pub use sync::Followed;
 
 use crate::clock::Clock;
 use crate::domain::permission::{Actor, Principal, Right};
@@ -114,13 +117,30 @@ pub struct Services {
     cursors: CursorKey,
     follower: Arc<Follower>,
     refusals: stage::RefusalLog,
+    followed: Option<Followed>,
+    /// What this instance is called among the others.
+    instance: String,
 }
 
 impl Services {
     /// Puts them together.
     pub fn new(store: Store, clock: Clock, sources: Sources, cursors: CursorKey) -> Services {
         let follower = Arc::new(Follower::new(store.clone()));
-        Services { store, clock, sources, cursors, follower, refusals: stage::RefusalLog::default() }
+        Services {
+            store,
+            clock,
+            sources,
+            cursors,
+            follower,
+            refusals: stage::RefusalLog::default(),
+            followed: None,
+            instance: uuid::Uuid::new_v4().to_string(),
+        }
+    }
+
+    /// The same, with a directory that is followed.
+    pub fn following(self, followed: Option<Followed>) -> Services {
+        Services { followed, ..self }
     }
 
     /// Now, by the clock that everything here goes by.

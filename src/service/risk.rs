@@ -144,7 +144,15 @@ impl Services {
         let person = self.reportable(user, "userId").await?;
         text::text("detail", detail.as_deref())?;
         let state = if level == RiskLevel::None { RiskState::None } else { RiskState::AtRisk };
-        let row = user_risk::Model { user_id: user, level, state, detail, last_updated_at: Timestamp::COMMIT };
+        let row = user_risk::Model {
+            user_id: user,
+            level,
+            state,
+            detail,
+            last_updated_at: Timestamp::COMMIT,
+            read_at: None,
+            changed_at: None,
+        };
         self.write_user_risks(EventKind::UserRiskReported, actor, vec![row]).await?;
         Ok(person)
     }
@@ -191,6 +199,8 @@ impl Services {
                 state,
                 detail: Some(detail.to_owned()),
                 last_updated_at: Timestamp::COMMIT,
+                read_at: None,
+                changed_at: None,
             })
             .collect();
         self.write_user_risks(kind, actor, rows).await?;

@@ -34,6 +34,8 @@ const GROUP_ROWS: usize = 1_000;
 const QUEUE: usize = 4_096;
 /// How far an instance's clock may be off the database server's.
 const SKEW_MAX_MICROS: i64 = 2_000_000;
+/// Of so many people that a change of the directory touches, the stages that they have to do with are looked for.
+const FEW_PEOPLE: usize = 2_000;
 /// For a change of the directory, which is as large as the directory.
 const DIRECTORY_LIMIT: Duration = Duration::from_secs(600);
 /// Key of the log's advisory lock on PostgreSQL: "riskgate" in ASCII.
@@ -292,6 +294,7 @@ impl Committer {
             let mut told = plan.events.clone();
             rows.append(plan.rows.clone());
             touched.add(plan);
+            remove(self.db, transaction, &plan.lost_marks).await?;
             if let Some(change) = &plan.directory {
                 directory_version += 1;
                 let again = self.change_directory(transaction, change, now).await?;
@@ -358,12 +361,18 @@ impl Committer {
         put_all(self.db, transaction, &change.groups, |row| stamped(row.clone(), now)).await?;
         remove(self.db, transaction, &change.lost_roles).await?;
         put_all(self.db, transaction, &change.roles, Clone::clone).await?;
+        remove(self.db, transaction, &change.lost_assignments).await?;
+        put_all(self.db, transaction, &change.assignments, Clone::clone).await?;
         remove(self.db, transaction, &change.lost_members).await?;
         put_all(self.db, transaction, &change.members, Clone::clone).await?;
         let version = change.version;
         put_all(self.db, transaction, &change.ended, |(place, since)| place.row(*since, Some(version))).await?;
         put_all(self.db, transaction, &change.begun, |place| place.row(version, None)).await?;
-        Ok(coverage::judge_again(stage::all_pending(self.db, transaction, now).await?))
+        let mut params = Params::new(self.db);
+        let source = params.add(change.source.as_str().to_owned());
+        let text = format!("UPDATE deployment SET directory_source = {source} WHERE directory_source IS NULL");
+        transaction.execute_raw(params.statement(text)).await?;
+        Ok(coverage::judge_again(stage::pending_after(self.db, transaction, version, people_of(change), now).await?))
     }
 
     /// A probe: a group that writes nothing shows that something could be written, and takes it back.
@@ -423,6 +432,15 @@ impl Committer {
     }
 }
 
+/// Whom a change touches: everybody whose account, roles or sets are others now. None: too many to look at one by one.
+fn people_of(change: &DirectoryChange) -> Option<Vec<String>> {
+    let moved = change.ended.iter().map(|(place, _)| place).chain(&change.begun).map(|place| place.user_id);
+    let mut people: Vec<_> = change.users.iter().map(|row| row.id).chain(moved).collect();
+    people.sort_unstable();
+    people.dedup();
+    (people.len() <= FEW_PEOPLE).then(|| people.into_iter().map(|id| id.0.to_string()).collect())
+}
+
 struct Prepared {
     commit_id: CommitId,
     outcomes: Vec<Outcome>,
@@ -471,9 +489,12 @@ fn gather(writes: &mut Writes, rows: Rows, now: Timestamp) -> Read<()> {
     put(writes, rows.decisions, now)?;
     put(writes, rows.assignments, now)?;
     put(writes, user_risks, now)?;
+    put(writes, last(rows.risk_sweeps, |a, b| a.source == b.source), now)?;
     put(writes, insider_risks, now)?;
     put(writes, rows.idempotency, now)?;
-    put(writes, last(rows.progress, |a, b| a.name == b.name), now)
+    put(writes, last(rows.progress, |a, b| a.name == b.name), now)?;
+    put(writes, rows.syncs, now)?;
+    put(writes, rows.marks, now)
 }
 
 /// A place where a test can stop a debug build: the file that `FAILPOINT_RISKGATE` names holds the name of the point; on arrival it

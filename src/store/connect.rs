@@ -178,10 +178,12 @@ impl Store {
         // One for the poll, one for the notices that come in, one for those that go out.
         let follow = Pool::open(target, 3, Role::Read, Arc::default()).await?;
         let write = Pool::open(target, 1, Role::Write, Arc::default()).await?;
-        let (reads, follow) = (Arc::new(reads), Arc::new(follow));
+        // For what is no part of the log; whoever never needs it has no connection for it.
+        let aside = Pool::prepare(target, 1, Role::Write).await?;
+        let (reads, follow, aside) = (Arc::new(reads), Arc::new(follow), Arc::new(aside));
         let (head, _) = watch::channel(0);
         let committer = commit::start(target.db, write, clock, head.clone());
-        let store = Store { db: target.db, reads, follow, committer, head, statements };
+        let store = Store { db: target.db, reads, follow, aside, committer, head, statements };
         let position = store.head_position().await.map_err(|error: StoreError| ConnectError(error.to_string()))?;
         store.announce(position);
         Ok(store)

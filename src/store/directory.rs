@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use entity::{
     ApproverExclusion, ApproverTier, DirectoryRole, GroupId, StageKind, SubjectKind, Timestamp, UserId, canonical_uuid,
-    group, group_member, membership, role, user,
+    group, group_member, membership, role, role_assignment, user,
 };
 use sea_orm::{FromQueryResult, QueryResult, TryGetable, Value};
 use serde_json::json;
@@ -42,6 +42,8 @@ pub struct DirectoryState {
     pub users: HashMap<UserId, user::Model>,
     /// Who holds what.
     pub roles: Vec<role::Model>,
+    /// Who is given what directly.
+    pub assignments: Vec<role_assignment::Model>,
     /// Every group, deleted ones too.
     pub groups: HashMap<GroupId, group::Model>,
     /// Direct members.
@@ -251,6 +253,11 @@ impl Store {
             Ok(())
         })
         .await?;
+        self.each("directory_role_assignment", &["role", "principal_id"], "1 = 1", |row| {
+            state.assignments.push(role_assignment::Model::from_query_result(row, "")?);
+            Ok(())
+        })
+        .await?;
         self.each("directory_group_member", &["group_id", "member_id"], "1 = 1", |row| {
             state.members.push(group_member::Model::from_query_result(row, "")?);
             Ok(())
@@ -296,7 +303,7 @@ impl Store {
 /// Rows of a large table that are read at a time.
 const CHUNK: usize = 5_000;
 
-fn place(row: &membership::Model) -> Read<Place> {
+pub(super) fn place(row: &membership::Model) -> Read<Place> {
     let broken = || StoreError::Data(format!("a membership names {:?}", row.subject));
     let subject = match row.kind {
         SubjectKind::Role => {

@@ -10,6 +10,7 @@ mod control;
 pub mod deployment;
 mod directory;
 mod judge;
+mod lease;
 pub mod log;
 pub mod page;
 mod pool;
@@ -17,6 +18,7 @@ mod request;
 mod risk;
 mod sql;
 mod stage;
+mod sync;
 mod user;
 mod write;
 
@@ -33,10 +35,12 @@ pub use catalog::{Offer, PackageFilter, PolicyRow};
 pub use commit::{Outcome, Receipt};
 pub use connect::{ConnectError, Role, Target};
 pub use directory::{DirectoryState, SetQuery};
+pub use lease::{Pace, Slot};
 pub use page::{Cursor, Key, Page, PageArgs};
 pub use request::{AssignmentFilter, RequestFilter, RequestRow};
 pub use sql::Db;
 pub use stage::{StageFilter, StageRow, kinds_of};
+pub use sync::{Left, Unnamed};
 pub use user::{NAME_ORDER, UserFilter};
 
 /// Why the database did not answer.
@@ -74,6 +78,7 @@ pub struct Store {
     db: Db,
     reads: Arc<Pool>,
     follow: Arc<Pool>,
+    aside: Arc<Pool>,
     committer: commit::Handle,
     head: watch::Sender<i64>,
     statements: Arc<AtomicU64>,

@@ -41,9 +41,19 @@ impl Pool {
         role: Role,
         statements: Arc<AtomicU64>,
     ) -> Result<Pool, ConnectError> {
-        let connection = counted(target.connect(size, role).await?, &statements);
-        let (current, _) = watch::channel(Lease { generation: 0, connection });
-        Ok(Pool { target: target.clone(), size, role, statements, current })
+        let connection = target.connect(size, role).await?;
+        Ok(Pool::of(target, size, role, statements, connection))
+    }
+
+    /// The same, opened when it is first needed.
+    pub(super) async fn prepare(target: &Target, size: u32, role: Role) -> Result<Pool, ConnectError> {
+        let connection = target.prepare(size, role).await?;
+        Ok(Pool::of(target, size, role, Arc::default(), connection))
+    }
+
+    fn of(target: &Target, size: u32, role: Role, statements: Arc<AtomicU64>, connection: DatabaseConnection) -> Pool {
+        let (current, _) = watch::channel(Lease { generation: 0, connection: counted(connection, &statements) });
+        Pool { target: target.clone(), size, role, statements, current }
     }
 
     /// To send something on.

@@ -197,9 +197,27 @@ impl Touched {
     }
 }
 
-/// Every pending stage with its request and who could decide it now: read under the log's lock by a change of the directory.
-pub(super) async fn all_pending(db: Db, transaction: &DatabaseTransaction, now: Timestamp) -> Read<Vec<PendingStage>> {
-    pending(transaction, Params::new(db), "1 = 1", now).await
+/// The pending stages that a change of the directory to `version` may touch, with who could decide them now: read under the log's lock.
+/// Where it is told which few people it touches, only stages whose sets they are in, or were until now; else all.
+pub(super) async fn pending_after(
+    db: Db,
+    transaction: &DatabaseTransaction,
+    version: i64,
+    people: Option<Vec<String>>,
+    now: Timestamp,
+) -> Read<Vec<PendingStage>> {
+    let mut params = Params::new(db);
+    let which = match people {
+        None => "1 = 1".to_owned(),
+        Some(people) => {
+            let (any, version) = (params.any(people), params.add(version));
+            format!(
+                "s.id IN (SELECT a.stage_id FROM membership m CROSS JOIN stage_approver a WHERE m.user_id {any} \
+                 AND (m.until IS NULL OR m.until = {version}) AND a.kind = m.kind AND a.subject = m.subject)"
+            )
+        }
+    };
+    pending(transaction, params, &which, now).await
 }
 
 async fn pending(

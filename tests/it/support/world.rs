@@ -8,7 +8,7 @@ use riskgate::demo;
 use riskgate::graphql::document::Limits;
 use riskgate::http::{self, Proxies, TlsFiles};
 use riskgate::lifecycle::Shutdown;
-use riskgate::service::{Services, Sources};
+use riskgate::service::{Followed, Services, Sources};
 use riskgate::store::log::Verdict;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub struct Options {
     pub demo: bool,
     /// Risk sources other than the built-in store.
     pub sources: Option<Sources>,
+    /// A directory that is followed.
+    pub followed: Option<Followed>,
     /// The identity providers that it trusts.
     pub issuers: Vec<IssuerConfig>,
     /// How many pages an embedded database may grow by.
@@ -45,6 +47,7 @@ impl Default for Options {
         Options {
             demo: true,
             sources: None,
+            followed: None,
             issuers: Vec::new(),
             spare_pages: None,
             allowed_origins: Vec::new(),
@@ -97,6 +100,7 @@ impl World {
             listen: "127.0.0.1:0".parse().expect("an address"),
             clock: self.clock.clone(),
             sources: self.options.sources.clone(),
+            followed: self.options.followed.clone(),
             builtin_issuer: true,
             issuers: self.options.issuers.clone(),
             demo: self.options.demo,
