@@ -184,6 +184,8 @@ story!(a_stored_level_that_is_not_known_counts_as_risk, |world| {
             state: entity::RiskState::AtRisk,
             detail: None,
             last_updated_at: world.now(),
+            changed_at: None,
+            read_at: None,
         };
         let delete = entity::user_risk::Entity::delete_by_id(unknown.user_id).exec(&db).await;
         delete.expect("the row is removed");
