@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use entity::{DirectoryRole, Seconds, deployment};
+use entity::{DirectoryRole, DirectorySource, Seconds, deployment};
 use migration::Status;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -21,6 +21,7 @@ use crate::graphql::document::{Documents, Limits};
 use crate::http::{self, Explorer, ForwardedHeader, Person, Proxies, Tls, TlsFiles};
 use crate::lifecycle::{self, Shutdown};
 use crate::outbound;
+use crate::service::sync;
 use crate::service::{CursorKey, Followed, ImportError, Imported, Services, Sources};
 use crate::store::log::Verdict;
 use crate::store::{Db, Role, Store, Target, deployment as installation};
@@ -116,6 +117,12 @@ impl App {
             None => None,
         };
         let deployment = prepare(&setup.target, &setup.clock, Some((setup.builtin_issuer, setup.demo))).await?;
+        let said = |why: &str| format!("{}: {why}", setup.target.shown());
+        match (deployment.directory_source, setup.followed.is_some()) {
+            (Some(DirectorySource::File), true) => return Err(said(sync::FROM_FILES)),
+            (Some(DirectorySource::Graph), false) => return Err(said(sync::NOT_FOLLOWED)),
+            _ => {}
+        }
         let services = Arc::new(
             services(&setup.target, &setup.clock, &deployment, setup.sources).await?.following(setup.followed),
         );
@@ -223,6 +230,11 @@ pub async fn token(config: Config, name: String, ttl: Seconds) -> Result<(), Str
 
 /// `riskgate directory import`.
 pub async fn import(config: Config, file: PathBuf, options: ImportOptions) -> Result<(), String> {
+    if config.graph.as_ref().is_some_and(|graph| graph.directory) {
+        return Err(
+            "graph.directory is on, so the directory comes from Microsoft Graph and no file is loaded".to_owned()
+        );
+    }
     let picture = read_picture(&file)?;
     let (target, clock) = (target(&config)?, Clock::system());
     let deployment = prepare(&target, &clock, None).await?;
@@ -233,6 +245,38 @@ pub async fn import(config: Config, file: PathBuf, options: ImportOptions) -> Re
         Ok(imported) => say(&told(&imported)),
         Err(ImportError::Refused(why)) => Err(format!("{}: {why}", file.display())),
         Err(ImportError::Fault(fault)) => Err(format!("the import was not committed: {fault:?}")),
+    }
+}
+
+/// `riskgate directory source`.
+pub async fn directory_source(config: Config, to: DirectorySource) -> Result<(), String> {
+    let (target, clock) = (target(&config)?, Clock::system());
+    let deployment = prepare(&target, &clock, None).await?;
+    let services = services(&target, &clock, &deployment, None).await?;
+    let done = services.hand_over(to).await;
+    services.stop().await;
+    let from = match to {
+        DirectorySource::File => "files: load the next with `riskgate directory import`",
+        DirectorySource::Graph => "Microsoft Graph: `serve` reads it where graph.directory is on",
+    };
+    match done {
+        Ok(true) => say(&format!("the directory comes from {from}\n")),
+        Ok(false) => say("nothing has changed\n"),
+        Err(fault) => Err(format!("the directory was not handed over: {fault:?}")),
+    }
+}
+
+/// `riskgate directory approve-removals`.
+pub async fn approve_removals(config: Config) -> Result<(), String> {
+    let (target, clock) = (target(&config)?, Clock::system());
+    let deployment = prepare(&target, &clock, None).await?;
+    let services = services(&target, &clock, &deployment, None).await?;
+    let done = services.approve_removals().await;
+    services.stop().await;
+    match done {
+        Ok(true) => say("the server reads everything anew, and what is missing then goes\n"),
+        Ok(false) => say("nothing is held back\n"),
+        Err(fault) => Err(format!("the removals were not approved: {fault:?}")),
     }
 }
 

@@ -240,6 +240,11 @@ fn not_pending(stage: &stage::Model) -> Refusal {
     Refusal::at(Code::StageNotPending, "stageId", message)
 }
 
+/// The role by which the person would decide a stage of this kind, where it needs one and they hold one.
+pub fn role_for(kind: StageKind, actor: &Actor) -> Option<DirectoryRole> {
+    role_held(kind, actor).ok().flatten()
+}
+
 /// The role by which the person may decide a stage of this kind; `None` where it needs none, `Err` with the names where it does
 /// and the person holds none.
 fn role_held(kind: StageKind, actor: &Actor) -> Result<Option<DirectoryRole>, String> {

@@ -224,6 +224,8 @@ pub struct Plan {
     pub rows: Rows,
     /// Marks that are of no use any more.
     pub lost_marks: Vec<mark::Model>,
+    /// Where the directory comes from after this, whatever it was before.
+    pub directory_source: Option<DirectorySource>,
     /// A change of the directory; a plan that has one is committed alone.
     pub directory: Option<Box<DirectoryChange>>,
     /// What the log shall tell, in this order.

@@ -45,6 +45,20 @@ pub fn start_over(mut row: sync::Model, now: Timestamp, is_known: bool) -> sync:
     row
 }
 
+/// As if nothing had ever been read; listings are counted on, for their marks may still be there.
+pub fn anew(row: sync::Model) -> sync::Model {
+    sync::Model {
+        phase: SyncPhase::New,
+        listed_at: None,
+        link: None,
+        begun_at: None,
+        read_at: None,
+        held_back: None,
+        is_removal_approved: false,
+        ..row
+    }
+}
+
 /// After a page.
 pub fn turn(mut row: sync::Model, next: Next) -> sync::Model {
     match next {

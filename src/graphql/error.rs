@@ -28,6 +28,9 @@ pub fn shown(fault: Fault) -> Error {
         Fault::Conflict => coded("CONFLICT", "What this relied on kept changing. Try again."),
         Fault::LimitExceeded(message) => coded("LIMIT_EXCEEDED", message),
         Fault::Unavailable(why) => masked("UNAVAILABLE", "The database cannot answer now. Try again.", &why),
+        Fault::RolesUnknown(why) => {
+            masked("UNAVAILABLE", "Your roles cannot be read now, so nothing was decided. Try again.", &why)
+        }
         Fault::Internal(why) => masked("INTERNAL", "Something went wrong.", &why),
     }
 }

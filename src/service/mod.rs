@@ -63,6 +63,8 @@ pub enum Fault {
     LimitExceeded(String),
     /// The database cannot answer now; for the log, never for the caller.
     Unavailable(String),
+    /// The roles of whoever decides are too old to go by, and cannot be asked for now; why, for the log.
+    RolesUnknown(String),
     /// A fault of the program; for the log, never for the caller.
     Internal(String),
 }
@@ -213,6 +215,8 @@ impl Services {
 
     /// Takes no more commits, and waits for those under way.
     pub async fn stop(&self) {
+        // Somebody else takes over at once; where this fails, once the lease has ended.
+        let _ = self.let_go(lease::Work::Directory).await;
         self.store.stop().await;
     }
 

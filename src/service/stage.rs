@@ -2,20 +2,23 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use entity::{
-    AssignmentId, Coverage, DecisionId, EvaluationId, RequestId, RiskLevel, RiskSource, Seconds, StageId, Timestamp,
-    Verdict,
+    AssignmentId, Coverage, DecisionId, EvaluationId, RequestId, RiskLevel, RiskSource, Seconds, StageId, StageKind,
+    StageStatus, Timestamp, Verdict,
 };
 
 use super::{ATTEMPTS, Denied, Done, Fault, Services};
 use crate::domain::coverage;
-use crate::domain::decision::{self, Decided, DecisionIds, OwnRisk};
+use crate::domain::decision::{self, Decided, DecisionIds, OwnRisk, Standing};
 use crate::domain::permission::{Actor, Principal, risk_source};
 use crate::domain::plan::Plan;
 use crate::domain::refusal::{Code, Refusal};
-use crate::store::StoreError;
+use crate::store::{DecisionRows, StoreError};
 
+/// How long whoever decides waits for their roles to be asked for.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// The same refusal of the same person is told to the log once in this time.
 const REFUSAL_PAUSE: Seconds = Seconds(60);
 /// Refusals that are remembered; past that the oldest minute is forgotten.
@@ -75,6 +78,12 @@ impl Services {
             };
             // Roles are read after the directory's version, which the commit asks for again: what was read still stands there.
             let actor = self.actor_now(&actor.principal).await?;
+            let (actor, standing, roles_read_at) = self.with_roles(actor, &rows).await?;
+            let role = actor.user_id().zip(decision::role_for(rows.stage.kind, &actor));
+            let role_group = match role {
+                Some((user, role)) => self.store.role_group(user, role).await?,
+                None => None,
+            };
             let next_coverage: Option<Coverage> =
                 rows.later.first().map(|(stage, able)| coverage::judge(*able, stage.escalated_at.is_some()));
             let source = risk_source(rows.stage.kind);
@@ -94,13 +103,13 @@ impl Services {
                 later: rows.later.into_iter().map(|(stage, _)| stage).collect(),
                 next_coverage,
                 again: None,
-                roles_read_at: None,
-                role_group: None,
+                roles_read_at,
+                role_group,
                 control,
                 own_risk: None,
                 expected_evaluation: input.expected_evaluation,
                 evaluations: evaluations.iter().filter(|row| Some(row.source) == source).map(|row| row.id).collect(),
-                standing: rows.standing,
+                standing,
             };
             let ids = DecisionIds { decision: DecisionId::new(), assignment: AssignmentId::new() };
             let why = &input.justification;
@@ -133,6 +142,34 @@ impl Services {
             }
         }
         Err(Fault::Conflict.into())
+    }
+
+    /// Who decides, with roles that are young enough to decide a stage of risk by; by what they belong to the stage's approvers; and
+    /// when those roles were read. Where the directory is followed and its copy is too old, they are asked for: what is said counts for
+    /// this decision, also for who is in a set that is a role. No answer: nothing is decided.
+    async fn with_roles(
+        &self,
+        actor: Actor,
+        rows: &DecisionRows,
+    ) -> Result<(Actor, Option<Standing>, Option<Timestamp>), Fault> {
+        let (standing, Some(followed)) = (rows.standing.clone(), &self.followed) else {
+            return Ok((actor, rows.standing.clone(), None));
+        };
+        let (read_at, now) = (self.directory_read_at().await?, self.clock.now());
+        let is_young = read_at.is_some_and(|at| now <= at.plus(followed.role_max_age));
+        // Of a stage that cannot be decided nobody is asked.
+        let is_open = rows.stage.status == StageStatus::Pending && rows.stage.due_at.is_some_and(|due_at| now < due_at);
+        let Some(user) = actor.user_id().filter(|_| !is_young && is_open && rows.stage.kind != StageKind::Policy)
+        else {
+            return Ok((actor, standing, read_at));
+        };
+        let roles = match tokio::time::timeout(PATIENCE, followed.reader.roles_of(user)).await {
+            Ok(Ok(roles)) => roles,
+            Ok(Err(error)) => return Err(Fault::RolesUnknown(format!("{error:?}"))),
+            Err(_) => return Err(Fault::RolesUnknown("the directory's source took too long".to_owned())),
+        };
+        let standing = self.store.standing(&actor, rows.stage.id, Some(&roles)).await?;
+        Ok((Actor { roles, ..actor }, standing, Some(now)))
     }
 
     /// What a source says of somebody who is about to approve a stage of it; what cannot be had is UNDETERMINED.

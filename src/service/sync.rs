@@ -324,7 +324,9 @@ impl Services {
             if held.is_empty() {
                 return Ok(false);
             }
-            let mut plan = Plan::default();
+            let count: i64 = held.iter().filter_map(|row| row.held_back).sum();
+            let event = NewEvent::new(EventKind::DirectoryRemovalsApproved, EventActor::System);
+            let mut plan = Plan { events: vec![event.with("HeldBack", count)], ..Plan::default() };
             for row in held {
                 plan.change_sync(sync::Model { is_removal_approved: true, ..row });
             }
@@ -333,6 +335,45 @@ impl Services {
             }
         }
         Err(Fault::Conflict)
+    }
+
+    /// Hands the directory over: from now on it comes from there, and nothing else changes it. Everything is read anew then; what the
+    /// new source does not know goes. False: it comes from there already.
+    pub async fn hand_over(&self, to: DirectorySource) -> Result<bool, Fault> {
+        for _ in 0..ATTEMPTS {
+            let from = self.store.directory_source().await?;
+            if from == Some(to) {
+                return Ok(false);
+            }
+            let event = NewEvent::new(EventKind::DirectoryHandedOver, EventActor::System)
+                .with("Source", to.as_str())
+                .with_some("SourceBefore", from.map(DirectorySource::as_str));
+            let mut plan = Plan { directory_source: Some(to), events: vec![event], ..Plan::default() };
+            // Whoever is in the middle of reading does not get another page in.
+            for row in self.store.syncs().await? {
+                plan.change_sync(course::anew(row));
+            }
+            if self.settle(plan).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Err(Fault::Conflict)
+    }
+
+    /// What is not well with a directory that is followed, a line each.
+    pub async fn directory_ailments(&self) -> Result<Vec<String>, Fault> {
+        if self.followed.is_none() {
+            return Ok(Vec::new());
+        }
+        let held: i64 = self.store.syncs().await?.iter().filter_map(|row| row.held_back).sum();
+        let mut ailments = Vec::new();
+        if held > 0 {
+            ailments.push(format!(
+                "directory: the last complete reading left out more than a third; {held} people, groups and members were kept \
+                 (`riskgate directory approve-removals`, if that is meant)"
+            ));
+        }
+        Ok(ailments)
     }
 
     /// Since when the copy of the directory is known to be so; `None`: not at all yet. Where the directory is our own, it is as new as

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use entity::{CommitId, Timestamp};
+use entity::{CommitId, DirectorySource, Timestamp};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
@@ -295,6 +295,9 @@ impl Committer {
             rows.append(plan.rows.clone());
             touched.add(plan);
             remove(self.db, transaction, &plan.lost_marks).await?;
+            if let Some(source) = plan.directory_source {
+                self.set_source(transaction, source, "1 = 1").await?;
+            }
             if let Some(change) = &plan.directory {
                 directory_version += 1;
                 let again = self.change_directory(transaction, change, now).await?;
@@ -368,11 +371,16 @@ impl Committer {
         let version = change.version;
         put_all(self.db, transaction, &change.ended, |(place, since)| place.row(*since, Some(version))).await?;
         put_all(self.db, transaction, &change.begun, |place| place.row(version, None)).await?;
-        let mut params = Params::new(self.db);
-        let source = params.add(change.source.as_str().to_owned());
-        let text = format!("UPDATE deployment SET directory_source = {source} WHERE directory_source IS NULL");
-        transaction.execute_raw(params.statement(text)).await?;
+        self.set_source(transaction, change.source, "directory_source IS NULL").await?;
         Ok(coverage::judge_again(stage::pending_after(self.db, transaction, version, people_of(change), now).await?))
+    }
+
+    async fn set_source(&self, transaction: &DatabaseTransaction, source: DirectorySource, when: &str) -> Read<()> {
+        let mut params = Params::new(self.db);
+        let source = params.add(source.as_str().to_owned());
+        let text = format!("UPDATE deployment SET directory_source = {source} WHERE {when}");
+        transaction.execute_raw(params.statement(text)).await?;
+        Ok(())
     }
 
     /// A probe: a group that writes nothing shows that something could be written, and takes it back.

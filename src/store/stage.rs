@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use entity::{
-    ApproverTier, PackageId, RequestId, RiskSource, Row, StageId, StageKind, StageStatus, SubjectKind, SubjectSet,
-    Timestamp, UserId, decision, evaluation, request, stage,
+    ApproverTier, DirectoryRole, PackageId, RequestId, RiskSource, Row, StageId, StageKind, StageStatus, SubjectKind,
+    SubjectSet, Timestamp, UserId, decision, evaluation, request, stage,
 };
 use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, QueryResult, TryGetable};
 
@@ -408,28 +408,44 @@ impl Store {
         }
         let Some(stage) = found else { return Ok(None) };
 
+        let standing = self.standing(actor, id, None).await?;
+        Ok(Some(DecisionRows { directory_version, position, request, stage, later, standing }))
+    }
+
+    /// By which entry somebody belongs to the approvers of a stage. With `asked`, the roles that were asked for outside, those count in
+    /// place of the roles that the directory knows.
+    pub async fn standing(
+        &self,
+        actor: &Actor,
+        stage: StageId,
+        asked: Option<&[DirectoryRole]>,
+    ) -> Read<Option<Standing>> {
         let mut params = Params::new(self.db);
-        let (stage_id, user) = (params.add(id), access::user(&mut params, actor));
+        let (stage_id, user) = (params.add(stage), access::user(&mut params, actor));
         let in_force = in_force("a", "s");
+        let known = format!(
+            "0 < (SELECT count(*) FROM membership m WHERE m.kind = a.kind AND m.subject = a.subject AND m.user_id = {user} AND {HOLDS})"
+        );
+        let belongs = match asked {
+            None => known,
+            Some(roles) => {
+                let any = params.any(roles.iter().map(|role| role.as_str()));
+                format!("((a.kind = 'ROLE' AND a.subject {any}) OR (a.kind <> 'ROLE' AND {known}))")
+            }
+        };
         let text = format!(
-            "SELECT a.tier, a.kind, a.subject FROM stage s CROSS JOIN stage_approver a CROSS JOIN membership m \
-             WHERE s.id = {stage_id} AND a.stage_id = s.id AND m.kind = a.kind AND m.subject = a.subject AND m.user_id = {user} \
-             AND {in_force} AND {HOLDS} \
+            "SELECT a.tier, a.kind, a.subject FROM stage s CROSS JOIN stage_approver a \
+             WHERE s.id = {stage_id} AND a.stage_id = s.id AND {in_force} AND {belongs} \
              ORDER BY CASE a.tier WHEN 'PRIMARY' THEN 0 WHEN 'ALTERNATE' THEN 1 ELSE 2 END, a.ordinal LIMIT 1"
         );
-        let standing = match self.one(params.statement(text)).await? {
-            Some(row) => {
-                let kind = SubjectKind::try_get(&row, "", "kind")?;
-                let subject = String::try_get(&row, "", "subject")?;
-                let group_path = match (kind, actor.user_id()) {
-                    (SubjectKind::Group, Some(user)) => self.group_path(&subject, user).await?,
-                    _ => Vec::new(),
-                };
-                Some(Standing { tier: ApproverTier::try_get(&row, "", "tier")?, kind, subject, group_path })
-            }
-            None => None,
+        let Some(row) = self.one(params.statement(text)).await? else { return Ok(None) };
+        let kind = SubjectKind::try_get(&row, "", "kind")?;
+        let subject = String::try_get(&row, "", "subject")?;
+        let group_path = match (kind, actor.user_id()) {
+            (SubjectKind::Group, Some(user)) => self.group_path(&subject, user).await?,
+            _ => Vec::new(),
         };
-        Ok(Some(DecisionRows { directory_version, position, request, stage, later, standing }))
+        Ok(Some(Standing { tier: ApproverTier::try_get(&row, "", "tier")?, kind, subject, group_path }))
     }
 
     /// The undecided stages of a request in order, and `also`, each with who could decide it now.

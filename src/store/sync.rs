@@ -45,7 +45,7 @@ impl Store {
             Ask::Named { users, groups, links, emptied } => {
                 found.users = self.users_by_id(users).await?;
                 found.groups = self.groups_by_id(groups).await?;
-                found.links = self.standing(links).await?;
+                found.links = self.links_among(links).await?;
                 let emptied: Vec<Uuid> = emptied.iter().map(|id| id.0).collect();
                 found.links.extend(self.below(&emptied).await?.links);
             }
@@ -80,7 +80,7 @@ impl Store {
     }
 
     /// Those of these links that stand.
-    async fn standing(&self, links: &[Link]) -> Read<Vec<Link>> {
+    async fn links_among(&self, links: &[Link]) -> Read<Vec<Link>> {
         let mut standing = Vec::new();
         for (table, of_roles) in [("directory_group_member", false), ("directory_role_assignment", true)] {
             let wanted: Vec<_> = links.iter().filter(|link| matches!(link.set, Set::Role(_)) == of_roles).collect();
@@ -184,6 +184,20 @@ impl Store {
         let rows: Vec<role_assignment::Model> =
             self.rows(Params::new(self.db).statement("SELECT * FROM directory_role_assignment")).await?;
         rows.into_iter().map(|row| Ok(Link { set: Set::Role(row.role), member: uuid(&row.principal_id)? })).collect()
+    }
+
+    /// A group through which somebody holds a role, as the directory has it; none where the role is also theirs directly.
+    pub async fn role_group(&self, user: UserId, role: DirectoryRole) -> Read<Option<GroupId>> {
+        let mut params = Params::new(self.db);
+        let (user, role) = (params.add(user), params.add(role.as_str().to_owned()));
+        let text = format!(
+            "SELECT m.subject AS subject FROM directory_role_assignment a JOIN membership m ON m.kind = 'GROUP' \
+             AND m.subject = a.principal_id AND m.user_id = {user} AND m.until IS NULL WHERE a.role = {role} \
+             AND NOT EXISTS (SELECT 1 FROM directory_role_assignment d WHERE d.role = {role} AND d.principal_id = {user}) \
+             ORDER BY m.subject LIMIT 1"
+        );
+        let Some(row) = self.one(params.statement(text)).await? else { return Ok(None) };
+        Ok(Some(GroupId(uuid(&String::try_get(&row, "", "subject")?)?)))
     }
 
     /// Is anything known that a listing of this stream could fail to name?

@@ -125,9 +125,14 @@ pub struct Counts {
 }
 
 impl PersonNews {
-    /// The row of the person with this told of them. Who is told of is there; what was never told is the least that it can be.
+    /// The row of the person with this told of them. Who is told of is there; what was never told is the least that it can be, and
+    /// whoever comes back has no manager and may not sign in until that is told again.
     pub(super) fn over(self, id: UserId, before: Option<&user::Model>) -> user::Model {
-        let before = before.cloned().unwrap_or_else(|| user::Model { deleted_at: None, ..nobody(id) });
+        let before = match before {
+            Some(row) if row.deleted_at.is_some() => user::Model { is_enabled: false, manager_id: None, ..row.clone() },
+            Some(row) => row.clone(),
+            None => nobody(id),
+        };
         let given = |told: Option<String>, stands: String| told.and_then(|name| text::fitted(&name)).unwrap_or(stands);
         let user_principal_name = given(self.user_principal_name, before.user_principal_name);
         let display_name = given(self.display_name, before.display_name);

@@ -137,6 +137,30 @@ impl World {
         self.restart().await;
     }
 
+    /// Why a server that follows this directory does not start; the one that runs goes on.
+    pub async fn cannot_follow(&mut self, followed: Followed) -> String {
+        self.stop().await;
+        let setup = Setup { followed: Some(followed), ..self.setup() };
+        let refused = App::start(setup, Shutdown::new()).await.err().expect("it does not start");
+        self.restart().await;
+        refused
+    }
+
+    /// Why one that does not follow it does not start.
+    pub async fn cannot_stop_following(&mut self) -> String {
+        self.stop().await;
+        let setup = Setup { followed: None, ..self.setup() };
+        let refused = App::start(setup, Shutdown::new()).await.err().expect("it does not start");
+        self.restart().await;
+        refused
+    }
+
+    /// Starts the server anew, following a directory.
+    pub async fn follow(&mut self, followed: Followed) {
+        self.options.followed = Some(followed);
+        self.restart().await;
+    }
+
     /// Whoever brings this token.
     pub fn bearer(&self, token: String) -> Person {
         Person::new(self.http.clone(), self.app().address, UserId(uuid::Uuid::nil()), token)
