@@ -14,15 +14,17 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::auth::{self, Issuer, Provider, ProviderSettings, Verifier, new_key};
 use crate::clock::Clock;
-use crate::config::{Config, IssuerConfig};
+use crate::config::{Config, Credential, GraphConfig, IssuerConfig};
 use crate::demo;
 use crate::domain::permission::Principal;
 use crate::graphql::document::{Documents, Limits};
 use crate::http::{self, Explorer, ForwardedHeader, Person, Proxies, Tls, TlsFiles};
 use crate::lifecycle::{self, Shutdown};
 use crate::outbound;
-use crate::service::sync;
-use crate::service::{CursorKey, Followed, ImportError, Imported, Services, Sources};
+use crate::outbound::graph::{self, Graph, GraphSettings};
+use crate::service::sync::{self, Followed};
+use crate::service::watch::WatchSettings;
+use crate::service::{CursorKey, ImportError, Imported, Services, Sources};
 use crate::store::log::Verdict;
 use crate::store::{Db, Role, Store, Target, deployment as installation};
 use crate::telemetry::Metrics;
@@ -63,8 +65,8 @@ pub struct Setup {
     pub clock: Clock,
     /// Risk sources other than the built-in store.
     pub sources: Option<Sources>,
-    /// The directory that is followed; None: it comes from files.
-    pub followed: Option<Followed>,
+    /// Microsoft Graph.
+    pub graph: Option<GraphConfig>,
     /// Is the built-in issuer on?
     pub builtin_issuer: bool,
     /// The identity providers.
@@ -117,15 +119,18 @@ impl App {
             None => None,
         };
         let deployment = prepare(&setup.target, &setup.clock, Some((setup.builtin_issuer, setup.demo))).await?;
+        let is_followed = setup.graph.as_ref().is_some_and(|graph| graph.directory);
         let said = |why: &str| format!("{}: {why}", setup.target.shown());
-        match (deployment.directory_source, setup.followed.is_some()) {
+        match (deployment.directory_source, is_followed) {
             (Some(DirectorySource::File), true) => return Err(said(sync::FROM_FILES)),
             (Some(DirectorySource::Graph), false) => return Err(said(sync::NOT_FOLLOWED)),
             _ => {}
         }
-        let services = Arc::new(
-            services(&setup.target, &setup.clock, &deployment, setup.sources).await?.following(setup.followed),
-        );
+        let services = services(&setup.target, &setup.clock, &deployment, setup.sources).await?;
+        let services = Arc::new(match &setup.graph {
+            Some(config) => connected(services, config, &graph(config, &setup.clock)?),
+            None => services,
+        });
         // One to issue with, one for the doors to verify by.
         let issuing = || setup.builtin_issuer.then(|| issuer(&deployment)).transpose();
         let issuer = issuing()?;
@@ -180,7 +185,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         listen: config.listen,
         clock: Clock::system(),
         sources: None,
-        followed: None,
+        graph: config.graph,
         builtin_issuer: config.builtin_issuer.unwrap_or(options.demo),
         issuers: config.issuers,
         demo: options.demo,
@@ -432,6 +437,34 @@ fn providers(issuers: Vec<IssuerConfig>) -> Result<Vec<Arc<Provider>>, String> {
         Provider::new(settings, Arc::clone(&documents))
     };
     issuers.into_iter().map(provider).collect()
+}
+
+/// Microsoft Graph; nothing is asked of it yet.
+fn graph(config: &GraphConfig, clock: &Clock) -> Result<Arc<Graph>, String> {
+    let GraphConfig { tenant, client_id, authority, base_url, .. } = config.clone();
+    let credential = match config.credential.clone() {
+        Credential::Secret(secret) => graph::Credential::Secret(secret.0),
+        Credential::SecretFile(file) => graph::Credential::SecretFile(file),
+        Credential::Certificate { certificate, private_key } => {
+            graph::Credential::Certificate { certificate, private_key }
+        }
+        Credential::Federated(file) => graph::Credential::Federated(file),
+    };
+    Graph::new(GraphSettings { tenant, client_id, credential, authority, base_url }, clock.clone())
+}
+
+/// The use cases with what comes from Graph.
+fn connected(services: Services, config: &GraphConfig, graph: &Arc<Graph>) -> Services {
+    let mut services = services;
+    if config.directory {
+        let (interval, role_max_age) = (config.directory_interval, config.role_max_age);
+        services = services.following(Followed { reader: graph.clone(), interval, role_max_age });
+    }
+    if !config.risk {
+        return services;
+    }
+    let settings = WatchSettings { interval: config.risk_interval, max_age: config.risk_max_age };
+    services.watching(graph.clone(), settings)
 }
 
 /// A second server on one file would be a second writer that knows nothing of the first.

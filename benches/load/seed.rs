@@ -84,7 +84,7 @@ pub async fn seed(place: &Place, requests: usize, open: usize) -> Result<(App, W
         listen: "127.0.0.1:0".parse()?,
         clock: Clock::system(),
         sources: None,
-        followed: None,
+        graph: None,
         builtin_issuer: true,
         issuers: Vec::new(),
         demo: false,

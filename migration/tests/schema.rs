@@ -152,6 +152,7 @@ async fn columns_are_those_of_the_entities(url: &str) {
         decision,
         evaluation,
         event,
+        explanation,
         group,
         group_member,
         idempotency,

@@ -101,6 +101,8 @@ kinds! {
     PolicyCreated = "POLICY_CREATED", "Create access package assignment policy", ENTITLEMENT, Success;
     /// A person's ID Protection risk was reported.
     UserRiskReported = "USER_RISK_REPORTED", "Report user risk", OTHER, Success;
+    /// The source that is asked from outside says something else of a person's ID Protection risk than before.
+    UserRiskObserved = "USER_RISK_OBSERVED", "Observe user risk", OTHER, Success;
     /// A person was confirmed compromised.
     UserConfirmedCompromised = "USER_CONFIRMED_COMPROMISED", "ConfirmCompromised", OTHER, Success;
     /// A person was confirmed safe.

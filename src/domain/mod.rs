@@ -10,6 +10,7 @@ pub mod directory;
 pub mod duration;
 pub mod event;
 pub mod explanation;
+pub mod freshness;
 pub mod living;
 pub mod permission;
 pub mod plan;

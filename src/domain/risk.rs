@@ -58,6 +58,30 @@ pub const fn id_protection_level(level: RiskLevel, state: RiskState) -> RiskLeve
     }
 }
 
+/// A level and a state in words of ID Protection's own, which may come to have others than those known here. What is withheld
+/// (`hidden`), or not known here, is a level that could not be had; but whoever is confirmed compromised is so at any level.
+pub fn told(level: Option<&str>, state: Option<&str>) -> (RiskLevel, RiskState) {
+    let is = |word: Option<&str>, other: &str| word.is_some_and(|word| word.eq_ignore_ascii_case(other));
+    let states = [
+        ("none", RiskState::None),
+        ("confirmedSafe", RiskState::ConfirmedSafe),
+        ("remediated", RiskState::Remediated),
+        ("dismissed", RiskState::Dismissed),
+        ("atRisk", RiskState::AtRisk),
+        ("confirmedCompromised", RiskState::ConfirmedCompromised),
+    ];
+    let levels =
+        [("none", RiskLevel::None), ("low", RiskLevel::Low), ("medium", RiskLevel::Medium), ("high", RiskLevel::High)];
+    let state = states.iter().find(|(word, _)| is(state, word)).map(|(_, state)| *state);
+    let level = levels.iter().find(|(word, _)| is(level, word)).map(|(_, level)| *level);
+    match (level, state) {
+        (_, Some(RiskState::ConfirmedCompromised)) => (RiskLevel::High, RiskState::ConfirmedCompromised),
+        (Some(level), Some(state)) => (level, state),
+        // At risk of we do not know what: that is what makes it count.
+        _ => (RiskLevel::Undetermined, RiskState::AtRisk),
+    }
+}
+
 /// ID Protection risk as the built-in store has it; no row is no risk.
 pub fn id_protection(row: Option<&user_risk::Model>) -> RiskLevel {
     row.map_or(RiskLevel::None, |row| id_protection_level(row.level, row.state))
@@ -107,6 +131,35 @@ mod tests {
         let mut blind = Cover::default();
         blind.add(Undetermined);
         assert!(blind.covers(Undetermined) && !blind.covers(Low));
+    }
+
+    #[test]
+    fn words_that_are_withheld_or_not_known_are_no_level() {
+        let judged = |level, state| {
+            let (level, state) = told(level, state);
+            id_protection_level(level, state)
+        };
+        for (level, state, wanted) in [
+            ("medium", "atRisk", RiskLevel::Medium),
+            ("HIGH", "ATRISK", RiskLevel::High),
+            ("none", "none", RiskLevel::None),
+            ("high", "dismissed", RiskLevel::None),
+            ("low", "remediated", RiskLevel::None),
+            ("none", "confirmedSafe", RiskLevel::None),
+            ("low", "confirmedCompromised", RiskLevel::High),
+            ("hidden", "confirmedCompromised", RiskLevel::High),
+            ("hidden", "atRisk", RiskLevel::Undetermined),
+            ("hidden", "none", RiskLevel::Undetermined),
+            ("hidden", "dismissed", RiskLevel::Undetermined),
+            ("unknownFutureValue", "atRisk", RiskLevel::Undetermined),
+            ("none", "unknownFutureValue", RiskLevel::Undetermined),
+            ("high", "quarantined", RiskLevel::Undetermined),
+            ("", "", RiskLevel::Undetermined),
+        ] {
+            assert_eq!(judged(Some(level), Some(state)), wanted, "{level} {state}");
+        }
+        assert_eq!(judged(None, Some("none")), RiskLevel::Undetermined);
+        assert_eq!(judged(Some("none"), None), RiskLevel::Undetermined);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) async fn live() -> &'static str {
 }
 
 /// Requests can be served: the database answers, somebody's token can be judged, and nobody has asked to stop. A provider that is ill
-/// is named, but as long as others can be let in it keeps nobody away.
+/// is named, but as long as others can be let in it keeps nobody away; a directory that is not kept in step is named too.
 pub(super) async fn ready(State(door): State<Arc<Door>>) -> (StatusCode, String) {
     if door.shutdown.is_requested() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
@@ -28,7 +28,11 @@ pub(super) async fn ready(State(door): State<Arc<Door>>) -> (StatusCode, String)
         Ok(Ok(())) => {
             let verifier = &door.state.verifier;
             let ailments = verifier.ailments(door.state.clock.now());
-            let lines: String = ailments.iter().map(|ill| format!("issuer {}: {}\n", ill.issuer, ill.why)).collect();
+            let mut lines: String =
+                ailments.iter().map(|ill| format!("issuer {}: {}\n", ill.issuer, ill.why)).collect();
+            if let Ok(Ok(ailments)) = tokio::time::timeout(PATIENCE, door.state.services.directory_ailments()).await {
+                lines.extend(ailments.iter().map(|why| format!("directory: {why}\n")));
+            }
             return match verifier.can_judge(&ailments) {
                 true => (StatusCode::OK, format!("ok\n{lines}")),
                 false => (StatusCode::SERVICE_UNAVAILABLE, format!("nobody's token can be judged\n{lines}")),
@@ -48,6 +52,11 @@ pub(super) async fn metrics(State(door): State<Arc<Door>>) -> impl IntoResponse 
     metrics.commits.set(i64::try_from(plans).unwrap_or(i64::MAX));
     metrics.commit_groups.set(i64::try_from(groups).unwrap_or(i64::MAX));
     metrics.log_head.set(services.head());
+    // Where the database does not say, the last that it said stays.
+    if let Ok(Ok(Some((read_at, held_back)))) = tokio::time::timeout(PATIENCE, services.directory_reading()).await {
+        metrics.directory_read_at.set(read_at.map_or(0, |at| at.0 / 1_000_000));
+        metrics.directory_held_back.set(held_back);
+    }
     let kept = door.state.documents.size();
     metrics.documents_kept.set(i64::try_from(kept.documents).unwrap_or(i64::MAX));
     metrics.documents_bytes.set(i64::try_from(kept.bytes).unwrap_or(i64::MAX));

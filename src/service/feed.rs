@@ -46,6 +46,8 @@ pub struct Told {
     pub level: Option<String>,
     /// The state.
     pub state: Option<String>,
+    /// Is it being worked out anew?
+    pub is_processing: bool,
     /// Why.
     pub detail: Option<String>,
     /// When that changed last.

@@ -14,7 +14,9 @@ mod read;
 mod request;
 pub mod risk;
 mod stage;
+mod sweep;
 pub mod sync;
+pub mod watch;
 
 use std::sync::Arc;
 
@@ -119,7 +121,10 @@ pub struct Services {
     cursors: CursorKey,
     follower: Arc<Follower>,
     refusals: stage::RefusalLog,
+    /// The directory, where that is kept elsewhere.
     followed: Option<Followed>,
+    /// ID Protection's risk, where that is kept elsewhere.
+    watch: Option<watch::Watch>,
     /// What this instance is called among the others.
     instance: String,
 }
@@ -128,21 +133,32 @@ impl Services {
     /// Puts them together.
     pub fn new(store: Store, clock: Clock, sources: Sources, cursors: CursorKey) -> Services {
         let follower = Arc::new(Follower::new(store.clone()));
-        Services {
-            store,
-            clock,
-            sources,
-            cursors,
-            follower,
-            refusals: stage::RefusalLog::default(),
-            followed: None,
-            instance: uuid::Uuid::new_v4().to_string(),
-        }
+        let instance = uuid::Uuid::new_v4().to_string();
+        let refusals = stage::RefusalLog::default();
+        Services { store, clock, sources, cursors, follower, refusals, followed: None, watch: None, instance }
     }
 
-    /// The same, with a directory that is followed.
-    pub fn following(self, followed: Option<Followed>) -> Services {
-        Services { followed, ..self }
+    /// The same with ID Protection's risk kept elsewhere.
+    pub fn watching(mut self, feed: Arc<dyn feed::RiskFeed>, settings: watch::WatchSettings) -> Services {
+        let watch = watch::Watch::new(feed, self.store.clone(), self.clock.clone(), settings);
+        self.sources.id_protection = Arc::new(watch.clone());
+        self.watch = Some(watch);
+        self
+    }
+
+    /// Is ID Protection's risk kept elsewhere?
+    pub fn is_watching(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    /// The same with a directory that is kept elsewhere.
+    pub fn following(self, followed: Followed) -> Services {
+        Services { followed: Some(followed), ..self }
+    }
+
+    /// Is the directory kept elsewhere?
+    pub fn is_following(&self) -> bool {
+        self.followed.is_some()
     }
 
     /// Now, by the clock that everything here goes by.

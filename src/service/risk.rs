@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::{Done, Fault, Services};
 use crate::clock::Clock;
-use crate::domain::event::{EventKind, NewEvent};
+use crate::domain::event::{EventActor, EventKind, NewEvent};
 use crate::domain::permission::{Actor, Right};
 use crate::domain::plan::Plan;
 use crate::domain::refusal::{Code, Refusal};
@@ -131,6 +131,37 @@ pub enum RiskAction {
     Dismiss,
 }
 
+impl RiskAction {
+    /// What is logged of it, and what it makes of a person's risk: level, state and detail.
+    pub(super) fn outcome(self) -> (EventKind, RiskLevel, RiskState, &'static str) {
+        match self {
+            RiskAction::ConfirmCompromised => (
+                EventKind::UserConfirmedCompromised,
+                RiskLevel::High,
+                RiskState::ConfirmedCompromised,
+                "adminConfirmedUserCompromised",
+            ),
+            RiskAction::ConfirmSafe => {
+                (EventKind::UserConfirmedSafe, RiskLevel::None, RiskState::ConfirmedSafe, "adminConfirmedAccountSafe")
+            }
+            RiskAction::Dismiss => {
+                (EventKind::UserRiskDismissed, RiskLevel::None, RiskState::Dismissed, "adminDismissedAllRiskForUser")
+            }
+        }
+    }
+}
+
+/// An event that tells of a person's ID Protection risk.
+pub(super) fn observed(kind: EventKind, actor: EventActor, row: &user_risk::Model) -> NewEvent {
+    let mut event = NewEvent::new(kind, actor)
+        .with("UserId", row.user_id.to_string())
+        .with("RiskLevel", row.level.as_str())
+        .with("RiskState", row.state.as_str())
+        .with_some("Detail", row.detail.clone());
+    event.is_risk = true;
+    event
+}
+
 impl Services {
     /// Raises or lowers a person's ID Protection risk, as a detection would.
     pub async fn report_user_risk(
@@ -143,6 +174,10 @@ impl Services {
         self.require(actor, Right::ReportUserRisk)?;
         let person = self.reportable(user, "userId").await?;
         text::text("detail", detail.as_deref())?;
+        if self.watch.is_some() {
+            let why = "ID Protection's risk comes from elsewhere; it is reported there, not here.";
+            return Err(Refusal::whole(Code::InvalidState, why).into());
+        }
         let state = if level == RiskLevel::None { RiskState::None } else { RiskState::AtRisk };
         let row = user_risk::Model {
             user_id: user,
@@ -177,20 +212,15 @@ impl Services {
         if people.is_empty() {
             return Err(Refusal::at(Code::Invalid, "userIds", "Name at least one person.").into());
         }
-        let (kind, level, state, detail) = match action {
-            RiskAction::ConfirmCompromised => (
-                EventKind::UserConfirmedCompromised,
-                RiskLevel::High,
-                RiskState::ConfirmedCompromised,
-                "adminConfirmedUserCompromised",
-            ),
-            RiskAction::ConfirmSafe => {
-                (EventKind::UserConfirmedSafe, RiskLevel::None, RiskState::ConfirmedSafe, "adminConfirmedAccountSafe")
-            }
-            RiskAction::Dismiss => {
-                (EventKind::UserRiskDismissed, RiskLevel::None, RiskState::Dismissed, "adminDismissedAllRiskForUser")
-            }
-        };
+        if let Some(watch) = &self.watch {
+            let (watch, actor) = (watch.clone(), actor.named());
+            let ids: Vec<_> = people.iter().map(|person| person.id).collect();
+            // Once it is begun it is ended, whether or not anybody waits: what was done elsewhere must be told here.
+            let done = tokio::spawn(async move { watch.0.act(action, &ids, actor).await });
+            done.await.map_err(|_| Fault::Internal("an action was given up".to_owned()))??;
+            return Ok(people);
+        }
+        let (kind, level, state, detail) = action.outcome();
         let rows = people
             .iter()
             .map(|person| user_risk::Model {
@@ -210,13 +240,7 @@ impl Services {
     async fn write_user_risks(&self, kind: EventKind, actor: &Actor, rows: Vec<user_risk::Model>) -> Result<(), Fault> {
         let mut plan = Plan::default();
         for row in &rows {
-            let mut event = NewEvent::new(kind, actor.named())
-                .with("UserId", row.user_id.to_string())
-                .with("RiskLevel", row.level.as_str())
-                .with("RiskState", row.state.as_str())
-                .with_some("Detail", row.detail.clone());
-            event.is_risk = true;
-            plan.events.push(event);
+            plan.events.push(observed(kind, actor.named(), row));
         }
         plan.rows.user_risks = rows;
         self.settle(plan).await?.map(|_| ()).ok_or(Fault::Conflict)

@@ -8,9 +8,13 @@ use tracing::{info, warn};
 
 use crate::lifecycle::Shutdown;
 use crate::service::Services;
+use crate::service::sync::Rounds;
 
 /// Longest time between two looks at what is due.
 const TICK: Duration = Duration::from_secs(1);
+
+/// Longest time between two looks at whether a sweep is due: another instance may have ended in the middle of one.
+const SWEEP_LOOK: Duration = Duration::from_secs(15);
 
 /// Starts the loops that every instance runs; `clockwork` leaves out what is due by the clock where it is false.
 pub fn start(services: &Arc<Services>, clockwork: bool, shutdown: &Shutdown) -> JoinSet<()> {
@@ -21,6 +25,12 @@ pub fn start(services: &Arc<Services>, clockwork: bool, shutdown: &Shutdown) -> 
     if clockwork {
         run(&mut tasks, shutdown, run_due(services.clone()));
         run(&mut tasks, shutdown, follow_risk(services.clone()));
+        if services.is_following() {
+            run(&mut tasks, shutdown, follow_directory(services.clone()));
+        }
+        if services.is_watching() {
+            run(&mut tasks, shutdown, sweep_risk(services.clone()));
+        }
     }
     tasks
 }
@@ -68,6 +78,30 @@ async fn follow_risk(services: Arc<Services>) {
         // Only the hurry; an error of it is an end of the server, which ends this task too.
         let _ = tokio::time::timeout(TICK, told.changed()).await;
         told.borrow_and_update();
+    }
+}
+
+/// The directory, where that is kept elsewhere; at any time by one instance.
+async fn follow_directory(services: Arc<Services>) {
+    let mut rounds = Rounds::default();
+    loop {
+        let wait = services.follow_directory(&mut rounds).await;
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Everybody's risk, where it is kept elsewhere: as often as is configured, by whichever instance comes first.
+async fn sweep_risk(services: Arc<Services>) {
+    loop {
+        let next = match services.sweep_risk().await {
+            Ok((_, next)) => next,
+            Err(fault) => {
+                warn!(?fault, "everybody's risk cannot be read now");
+                services.now()
+            }
+        };
+        let micros = u64::try_from(next.0.saturating_sub(services.now().0)).unwrap_or(0);
+        tokio::time::sleep(Duration::from_micros(micros).clamp(TICK, SWEEP_LOOK)).await;
     }
 }
 

@@ -79,6 +79,7 @@ fn told(value: &Value) -> Result<Told, GraphFault> {
         user: UserId(user),
         level: text("riskLevel").map(str::to_owned),
         state: text("riskState").map(str::to_owned),
+        is_processing: value.get("isProcessing").and_then(Value::as_bool).unwrap_or_default(),
         detail: value.get("riskDetail").and_then(super::fault::word),
         updated_at: moment.map(|moment| Timestamp::from_datetime(moment.to_utc())),
     })

@@ -198,7 +198,7 @@ async fn fill(url: &str, demo: bool) {
         listen: "127.0.0.1:0".parse().expect("an address"),
         clock: Clock::manual(BEGIN),
         sources: None,
-        followed: None,
+        graph: None,
         builtin_issuer: true,
         issuers: Vec::new(),
         demo,

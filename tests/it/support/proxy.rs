@@ -173,7 +173,7 @@ impl Wired {
             listen: "127.0.0.1:0".parse().expect("an address"),
             clock: Clock::manual(BEGIN),
             sources: None,
-            followed: None,
+            graph: None,
             builtin_issuer: true,
             issuers: Vec::new(),
             demo: true,

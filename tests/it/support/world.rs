@@ -3,12 +3,12 @@
 use entity::{Seconds, Timestamp, UserId};
 use riskgate::app::{App, Setup};
 use riskgate::clock::Clock;
-use riskgate::config::IssuerConfig;
+use riskgate::config::{GraphConfig, IssuerConfig};
 use riskgate::demo;
 use riskgate::graphql::document::Limits;
 use riskgate::http::{self, Proxies, TlsFiles};
 use riskgate::lifecycle::Shutdown;
-use riskgate::service::{Followed, Services, Sources};
+use riskgate::service::{Services, Sources};
 use riskgate::store::log::Verdict;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ pub struct Options {
     pub demo: bool,
     /// Risk sources other than the built-in store.
     pub sources: Option<Sources>,
-    /// A directory that is followed.
-    pub followed: Option<Followed>,
+    /// Microsoft Graph.
+    pub graph: Option<GraphConfig>,
     /// The identity providers that it trusts.
     pub issuers: Vec<IssuerConfig>,
     /// How many pages an embedded database may grow by.
@@ -47,7 +47,7 @@ impl Default for Options {
         Options {
             demo: true,
             sources: None,
-            followed: None,
+            graph: None,
             issuers: Vec::new(),
             spare_pages: None,
             allowed_origins: Vec::new(),
@@ -100,7 +100,7 @@ impl World {
             listen: "127.0.0.1:0".parse().expect("an address"),
             clock: self.clock.clone(),
             sources: self.options.sources.clone(),
-            followed: self.options.followed.clone(),
+            graph: self.options.graph.clone(),
             builtin_issuer: true,
             issuers: self.options.issuers.clone(),
             demo: self.options.demo,
@@ -138,9 +138,9 @@ impl World {
     }
 
     /// Why a server that follows this directory does not start; the one that runs goes on.
-    pub async fn cannot_follow(&mut self, followed: Followed) -> String {
+    pub async fn cannot_follow(&mut self, graph: GraphConfig) -> String {
         self.stop().await;
-        let setup = Setup { followed: Some(followed), ..self.setup() };
+        let setup = Setup { graph: Some(graph), ..self.setup() };
         let refused = App::start(setup, Shutdown::new()).await.err().expect("it does not start");
         self.restart().await;
         refused
@@ -149,16 +149,21 @@ impl World {
     /// Why one that does not follow it does not start.
     pub async fn cannot_stop_following(&mut self) -> String {
         self.stop().await;
-        let setup = Setup { followed: None, ..self.setup() };
+        let setup = Setup { graph: None, ..self.setup() };
         let refused = App::start(setup, Shutdown::new()).await.err().expect("it does not start");
         self.restart().await;
         refused
     }
 
-    /// Starts the server anew, following a directory.
-    pub async fn follow(&mut self, followed: Followed) {
-        self.options.followed = Some(followed);
+    /// Starts the server anew with this Graph as its source.
+    pub async fn connects(&mut self, config: GraphConfig) {
+        self.options.graph = Some(config);
         self.restart().await;
+    }
+
+    /// Sweeps everybody's risk, where that is due.
+    pub async fn sweeps(&self) {
+        self.services().sweep_risk().await.expect("everybody's risk is read");
     }
 
     /// Whoever brings this token.

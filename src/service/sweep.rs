@@ -1,0 +1,207 @@
+//! Sweeps: everybody at risk, read page by page by one instance at a time. A sweep that is not complete counts for nothing.
+
+use std::collections::HashMap;
+
+use entity::{Origin, RiskSource, RiskState, Seconds, Timestamp, UserId, head, risk_sweep, user_risk};
+use tracing::info;
+
+use super::feed::{FeedFault, Told};
+use super::lease::Work;
+use super::watch::{Inner, PACE, SWEEP_WAIT, Unasked, is_news, observation, row_of};
+use super::{ATTEMPTS, Fault, Services};
+use crate::domain::plan::{Guard, Plan, Urgency};
+use crate::domain::risk;
+use crate::store::Outcome;
+
+/// More pages than any tenant has.
+const PAGES_MAX: usize = 2_000;
+/// So long one page may take, with the wait for its turn, before another instance begins anew.
+const LEASE: Seconds = Seconds(60);
+/// Rows of one commit, each perhaps with an event.
+const CHUNK: usize = 400;
+/// So long the questions are counted.
+const COUNTED: Seconds = Seconds::hours(2);
+
+impl Services {
+    /// Reads everybody's risk anew where that is due and no other instance does it. Returns whether it did, and when to look again.
+    pub async fn sweep_risk(&self) -> Result<(bool, Timestamp), Fault> {
+        let Some(watch) = self.watch.as_ref().map(|watch| &*watch.0) else { return Ok((false, Timestamp(i64::MAX))) };
+        let now = self.clock.now();
+        let later = |from: Timestamp, span: Seconds| Timestamp(from.0 + span.0 * 1_000_000);
+        let last = self.store.risk_sweep(RiskSource::IdProtection).await?;
+        if let Some(last) = &last
+            && later(last.complete_as_of, watch.settings.interval) > now
+        {
+            return Ok((false, later(last.complete_as_of, watch.settings.interval)));
+        }
+        let pace = self.store.pace(PACE, now).await?;
+        if pace.not_before > now {
+            return Ok((false, pace.not_before));
+        }
+        if !self.hold(Work::RiskSweep, LEASE).await? {
+            return Ok((false, later(now, Seconds(5))));
+        }
+        let swept = self.sweep(watch).await;
+        // Without it the lease ends by itself.
+        let _ = self.let_go(Work::RiskSweep).await;
+        swept?;
+        Ok((true, later(now, watch.settings.interval)))
+    }
+
+    async fn sweep(&self, watch: &Inner) -> Result<(), Fault> {
+        // What is said is so from here on: both moments are before the first question.
+        let (began, head) = (self.clock.now(), self.store.head().await?);
+        let mut people: HashMap<UserId, Told> = HashMap::new();
+        let mut next: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let (_, page) = watch.ask(SWEEP_WAIT, || watch.feed.page(next.as_deref())).await?;
+            if !self.hold(Work::RiskSweep, LEASE).await? {
+                return Err(Fault::Unavailable("another instance sweeps".to_owned()));
+            }
+            // A page that repeats says of somebody the same again, or something newer.
+            people.extend(page.people.into_iter().map(|told| (told.user, told)));
+            match page.next {
+                // A link that leads to itself would never end.
+                Some(link) if next.as_ref() == Some(&link) => break,
+                None => return self.apply(began, &head, people).await,
+                link => next = link,
+            }
+        }
+        Err(Unasked::Feed(FeedFault::Failed("its pages have no end".to_owned())).into())
+    }
+
+    async fn apply(&self, began: Timestamp, head: &head::Model, people: HashMap<UserId, Told>) -> Result<(), Fault> {
+        let mut changed = 0;
+        for _ in 0..ATTEMPTS {
+            let position = self.store.head().await?.position;
+            let last = self.store.risk_sweep(RiskSource::IdProtection).await?;
+            if last.is_some_and(|last| last.complete_as_of >= began) {
+                return Err(Fault::Unavailable("another instance has swept meanwhile".to_owned()));
+            }
+            let rows = self.store.all_user_risks().await?;
+            let new = differences(&rows, &people, began);
+            let mut is_stale = false;
+            for some in new.chunks(CHUNK) {
+                let mut plan = Plan { urgency: Urgency::Background, ..Plan::default() };
+                for (row, is_news) in some {
+                    plan.guard(Guard::NoNews(row.user_id, position));
+                    if *is_news {
+                        plan.events.push(observation(row, Origin::Sweep));
+                    }
+                    plan.rows.user_risks.push(row.clone());
+                }
+                match self.store.commit(plan).await? {
+                    Outcome::Done(_) => changed += some.len(),
+                    Outcome::Stale(_) => is_stale = true,
+                }
+            }
+            if is_stale {
+                continue;
+            }
+            let mut plan = Plan { urgency: Urgency::Background, ..Plan::default() };
+            let (complete_as_of, directory_version) = (began, head.directory_version);
+            let source = RiskSource::IdProtection;
+            plan.rows.risk_sweeps.push(risk_sweep::Model { source, complete_as_of, directory_version });
+            self.store.commit(plan).await?;
+            self.store.forget_pace(Timestamp(began.0 - COUNTED.0 * 1_000_000)).await?;
+            info!(people = people.len(), changed, "everybody's risk was read");
+            return Ok(());
+        }
+        Err(Fault::Conflict)
+    }
+}
+
+/// The rows that are otherwise than a sweep says, which began at `began`, and whether each changes what is known of the person's risk.
+/// What was read or became known later stays.
+fn differences(
+    rows: &[user_risk::Model],
+    people: &HashMap<UserId, Told>,
+    began: Timestamp,
+) -> Vec<(user_risk::Model, bool)> {
+    let known: HashMap<UserId, &user_risk::Model> = rows.iter().map(|row| (row.user_id, row)).collect();
+    let is_later = |row: &user_risk::Model| [row.read_at, row.changed_at].into_iter().flatten().any(|at| at >= began);
+    let said = people.values().map(|told| row_of(told.user, Some(told.clone()), began));
+    let silent = rows.iter().filter(|row| !people.contains_key(&row.user_id) && row.state != RiskState::None);
+    let mut new: Vec<_> = said
+        .chain(silent.map(|row| row_of(row.user_id, None, began)))
+        .filter_map(|row| {
+            let before = known.get(&row.user_id).copied();
+            if before.is_some_and(|before| is_later(before)) {
+                return None;
+            }
+            let is_same = before.is_some_and(|before| {
+                !is_news(Some(before), &row)
+                    && (before.last_updated_at == row.last_updated_at || row.state == RiskState::None)
+            });
+            let is_news = is_news(before, &row);
+            (!is_same).then_some((row, is_news))
+        })
+        .collect();
+    // Who got worse comes first.
+    new.sort_by_key(|(row, _)| {
+        (std::cmp::Reverse(risk::rank(risk::id_protection_level(row.level, row.state))), row.user_id)
+    });
+    new
+}
+
+#[cfg(test)]
+mod tests {
+    use entity::RiskLevel;
+
+    use super::*;
+
+    fn user(number: u128) -> UserId {
+        UserId(uuid::Uuid::from_u128(number))
+    }
+
+    fn row(number: u128, level: RiskLevel, read_at: Option<i64>, changed_at: Option<i64>) -> user_risk::Model {
+        user_risk::Model {
+            user_id: user(number),
+            level,
+            state: if level == RiskLevel::None { RiskState::None } else { RiskState::AtRisk },
+            detail: None,
+            last_updated_at: Timestamp(1),
+            read_at: read_at.map(Timestamp),
+            changed_at: changed_at.map(Timestamp),
+        }
+    }
+
+    fn told(number: u128, level: &str, state: &str) -> (UserId, Told) {
+        let user = user(number);
+        let (level, state) = (Some(level.to_owned()), Some(state.to_owned()));
+        (user, Told { user, level, state, is_processing: false, detail: None, updated_at: Some(Timestamp(1)) })
+    }
+
+    #[test]
+    fn only_what_is_otherwise_is_written_and_never_over_something_newer() {
+        let rows = [
+            row(1, RiskLevel::High, None, None),
+            row(2, RiskLevel::Low, None, None),
+            row(3, RiskLevel::Low, Some(100), None),
+            row(4, RiskLevel::Low, Some(99), Some(50)),
+            row(5, RiskLevel::Medium, None, Some(100)),
+            row(6, RiskLevel::None, None, None),
+        ];
+        let people = HashMap::from([
+            told(1, "high", "atRisk"),
+            told(3, "high", "atRisk"),
+            told(4, "medium", "atRisk"),
+            told(7, "low", "atRisk"),
+            told(8, "low", "remediated"),
+            told(9, "hidden", "atRisk"),
+        ]);
+        let new = differences(&rows, &people, Timestamp(100));
+        let brief: Vec<_> = new.iter().map(|(row, is_news)| (row.user_id.0.as_u128(), row.level, *is_news)).collect();
+        assert_eq!(
+            brief,
+            [
+                (9, RiskLevel::Undetermined, true),
+                (4, RiskLevel::Medium, true),
+                (7, RiskLevel::Low, true),
+                (2, RiskLevel::None, true),
+                (8, RiskLevel::Low, false),
+            ]
+        );
+        assert!(new.iter().all(|(row, _)| row.read_at.is_none() && row.changed_at.is_none()));
+    }
+}
