@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
 use super::Door;
+use crate::service::source::SourceState;
 
 /// How long the database may take to say that it is well.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -48,6 +49,16 @@ pub(super) async fn metrics(State(door): State<Arc<Door>>) -> impl IntoResponse 
     metrics.commits.set(i64::try_from(plans).unwrap_or(i64::MAX));
     metrics.commit_groups.set(i64::try_from(groups).unwrap_or(i64::MAX));
     metrics.log_head.set(services.head());
+    if services.is_watching() {
+        // A database that does not answer says so at /readyz; the numbers stay as they were.
+        for status in services.source_statuses().await.unwrap_or_default().iter().filter(|status| status.is_asked) {
+            metrics.risk_source_age.set(status.age.map_or(-1, |age| age.0));
+            metrics.risk_source_is_ok.set(i64::from(status.state == SourceState::Ok));
+            metrics.risk_source_requests.set(status.requests);
+            metrics.risk_source_throttles.set(status.throttles);
+            metrics.risk_source_undetermined.set(status.undetermined);
+        }
+    }
     let kept = door.state.documents.size();
     metrics.documents_kept.set(i64::try_from(kept.documents).unwrap_or(i64::MAX));
     metrics.documents_bytes.set(i64::try_from(kept.bytes).unwrap_or(i64::MAX));
