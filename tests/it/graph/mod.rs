@@ -36,7 +36,8 @@ async fn while_time_passes<T>(world: &World, work: impl Future<Output = T>) -> T
     let passing = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         loop {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            // Long enough for a question to arrive in the second in which it was sent.
+            tokio::time::sleep(Duration::from_millis(100)).await;
             clock.advance(Seconds(1));
         }
     };

@@ -101,6 +101,7 @@ story!(after_429_everybody_leaves_it_alone_for_longer_each_time, |world| {
         assert!(!swept);
         waits.push((next.0 - world.now().0) / 1_000);
         world.clock.set(next);
+        world.clock.advance(Seconds(1));
     }
     assert_eq!(graph.count(Call::RiskyUsers), before + 8, "not asked in between");
     for (wait, longest) in waits.iter().zip([1, 2, 4, 8, 16, 32, 60, 60]) {
@@ -108,7 +109,7 @@ story!(after_429_everybody_leaves_it_alone_for_longer_each_time, |world| {
     }
     graph.recover();
     world.sweeps().await;
-    world.clock.advance(Seconds(60));
+    world.clock.advance(Seconds(61));
     graph.plan(Call::RiskyUsers, [Some(Fault::Unavailable(7))]);
     world.services().sweep_risk().await.expect_err("out of order");
     let (_, next) = world.services().sweep_risk().await.expect("it is left alone");
