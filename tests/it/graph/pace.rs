@@ -6,7 +6,7 @@ use entity::Seconds;
 use riskgate::demo::WIKI;
 use serde_json::json;
 
-use super::{id, reading, watched, while_time_passes};
+use super::{id, reading, shown, watched, while_time_passes};
 use crate::story;
 use crate::support::graph::{Call, FakeGraph, Fault};
 
@@ -143,7 +143,9 @@ async fn two_instances_share_one_pace_and_one_sweep() {
     one_a_second(&graph);
     let bob = id(&world, "bob");
     graph.change(|tenant| tenant.risk(bob, "low", "atRisk"));
-    world.sweeps().await;
+    world.clock.advance(Seconds(3));
+    other.services.sweep_risk().await.expect("the other one sweeps");
+    assert_eq!(shown(&world, "bob").await["level"], "LOW", "both see what one has read");
     other.stop().await;
     world.end().await;
 }
