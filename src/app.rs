@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use entity::{DirectoryRole, Seconds, deployment};
+use entity::{DirectoryRole, DirectorySource, Seconds, deployment};
 use migration::Status;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -22,8 +22,9 @@ use crate::http::{self, Explorer, ForwardedHeader, Person, Proxies, Tls, TlsFile
 use crate::lifecycle::{self, Shutdown};
 use crate::outbound;
 use crate::outbound::graph::{self, Graph, GraphSettings};
+use crate::service::sync;
 use crate::service::watch::WatchSettings;
-use crate::service::{CursorKey, ImportError, Imported, Services, Sources};
+use crate::service::{CursorKey, Followed, ImportError, Imported, Services, Sources};
 use crate::store::log::Verdict;
 use crate::store::{Db, Role, Store, Target, deployment as installation};
 use crate::telemetry::Metrics;
@@ -66,6 +67,8 @@ pub struct Setup {
     pub sources: Option<Sources>,
     /// Microsoft Graph.
     pub graph: Option<GraphConfig>,
+    /// The directory that is followed; None: it comes from files.
+    pub followed: Option<Followed>,
     /// Is the built-in issuer on?
     pub builtin_issuer: bool,
     /// The identity providers.
@@ -118,9 +121,18 @@ impl App {
             None => None,
         };
         let deployment = prepare(&setup.target, &setup.clock, Some((setup.builtin_issuer, setup.demo))).await?;
-        let services = services(&setup.target, &setup.clock, &deployment, setup.sources).await?;
-        let services = Arc::new(match &setup.graph {
-            Some(config) => connected(services, config, &graph(config, &setup.clock)?),
+        let graph = setup.graph.map(|config| Ok::<_, String>((graph(&config, &setup.clock)?, config))).transpose()?;
+        let followed =
+            setup.followed.or_else(|| graph.as_ref().and_then(|(graph, config)| directory_of(graph, config)));
+        let said = |why: &str| format!("{}: {why}", setup.target.shown());
+        match (deployment.directory_source, followed.is_some()) {
+            (Some(DirectorySource::File), true) => return Err(said(sync::FROM_FILES)),
+            (Some(DirectorySource::Graph), false) => return Err(said(sync::NOT_FOLLOWED)),
+            _ => {}
+        }
+        let services = services(&setup.target, &setup.clock, &deployment, setup.sources).await?.following(followed);
+        let services = Arc::new(match &graph {
+            Some((graph, config)) => watching(services, graph, config),
             None => services,
         });
         // One to issue with, one for the doors to verify by.
@@ -178,6 +190,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         clock: Clock::system(),
         sources: None,
         graph: config.graph,
+        followed: None,
         builtin_issuer: config.builtin_issuer.unwrap_or(options.demo),
         issuers: config.issuers,
         demo: options.demo,
@@ -227,6 +240,11 @@ pub async fn token(config: Config, name: String, ttl: Seconds) -> Result<(), Str
 
 /// `riskgate directory import`.
 pub async fn import(config: Config, file: PathBuf, options: ImportOptions) -> Result<(), String> {
+    if config.graph.as_ref().is_some_and(|graph| graph.directory) {
+        return Err(
+            "graph.directory is on, so the directory comes from Microsoft Graph and no file is loaded".to_owned()
+        );
+    }
     let picture = read_picture(&file)?;
     let (target, clock) = (target(&config)?, Clock::system());
     let deployment = prepare(&target, &clock, None).await?;
@@ -237,6 +255,38 @@ pub async fn import(config: Config, file: PathBuf, options: ImportOptions) -> Re
         Ok(imported) => say(&told(&imported)),
         Err(ImportError::Refused(why)) => Err(format!("{}: {why}", file.display())),
         Err(ImportError::Fault(fault)) => Err(format!("the import was not committed: {fault:?}")),
+    }
+}
+
+/// `riskgate directory source`.
+pub async fn directory_source(config: Config, to: DirectorySource) -> Result<(), String> {
+    let (target, clock) = (target(&config)?, Clock::system());
+    let deployment = prepare(&target, &clock, None).await?;
+    let services = services(&target, &clock, &deployment, None).await?;
+    let done = services.hand_over(to).await;
+    services.stop().await;
+    let from = match to {
+        DirectorySource::File => "files: load the next with `riskgate directory import`",
+        DirectorySource::Graph => "Microsoft Graph: `serve` reads it where graph.directory is on",
+    };
+    match done {
+        Ok(true) => say(&format!("the directory comes from {from}\n")),
+        Ok(false) => say("nothing has changed\n"),
+        Err(fault) => Err(format!("the directory was not handed over: {fault:?}")),
+    }
+}
+
+/// `riskgate directory approve-removals`.
+pub async fn approve_removals(config: Config) -> Result<(), String> {
+    let (target, clock) = (target(&config)?, Clock::system());
+    let deployment = prepare(&target, &clock, None).await?;
+    let services = services(&target, &clock, &deployment, None).await?;
+    let done = services.approve_removals().await;
+    services.stop().await;
+    match done {
+        Ok(true) => say("the server reads everything anew, and what is missing then goes\n"),
+        Ok(false) => say("nothing is held back\n"),
+        Err(fault) => Err(format!("the removals were not approved: {fault:?}")),
     }
 }
 
@@ -408,8 +458,13 @@ fn graph(config: &GraphConfig, clock: &Clock) -> Result<Arc<Graph>, String> {
     Graph::new(GraphSettings { tenant, client_id, credential, authority, base_url }, clock.clone())
 }
 
-/// The use cases with what comes from Graph.
-fn connected(services: Services, config: &GraphConfig, graph: &Arc<Graph>) -> Services {
+/// The directory, where it comes from Graph.
+fn directory_of(graph: &Arc<Graph>, config: &GraphConfig) -> Option<Followed> {
+    config.directory.then(|| Followed { reader: graph.clone(), role_max_age: config.role_max_age })
+}
+
+/// The use cases with ID Protection's risk, where that comes from Graph.
+fn watching(services: Services, graph: &Arc<Graph>, config: &GraphConfig) -> Services {
     if !config.risk {
         return services;
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use entity::Seconds;
+use entity::{DirectorySource, Seconds};
 
 use crate::app::{self, ImportOptions, ServeOptions};
 use crate::config::{self, Config};
@@ -104,12 +104,28 @@ enum Directory {
         #[arg(long)]
         allow_mass_deletion: bool,
     },
+    /// Hands the directory over: it comes from files, or from Microsoft Graph, and from nowhere else.
+    Source {
+        /// Where it comes from.
+        #[arg(value_parser = source)]
+        source: DirectorySource,
+    },
+    /// Agrees that whom the last complete reading of Microsoft Graph left out goes, however many they are.
+    ApproveRemovals,
 }
 
 #[derive(Debug, Subcommand)]
 enum Audit {
     /// Walks the hash chain of the event log.
     Verify,
+}
+
+fn source(text: &str) -> Result<DirectorySource, &'static str> {
+    match text {
+        "file" => Ok(DirectorySource::File),
+        "graph" => Ok(DirectorySource::Graph),
+        _ => Err("must be file or graph"),
+    }
 }
 
 fn ttl(text: &str) -> Result<Seconds, &'static str> {
@@ -179,6 +195,8 @@ fn run(parsed: CommandLine) -> Result<(), String> {
         Command::Directory { command: Directory::Import { file, partial, allow_mass_deletion } } => {
             block_on(app::import(config, file, ImportOptions { partial, allow_mass_deletion }))
         }
+        Command::Directory { command: Directory::Source { source } } => block_on(app::directory_source(config, source)),
+        Command::Directory { command: Directory::ApproveRemovals } => block_on(app::approve_removals(config)),
         Command::Migrate => block_on(app::migrate(config)),
         Command::Schema => Ok(()),
         Command::Audit { command: Audit::Verify } => block_on(app::audit_verify(config)),
@@ -211,6 +229,8 @@ mod tests {
             "riskgate --listen 0.0.0.0:1 serve",
             "riskgate token ada@example.com --ttl P1DT6H --database-url sqlite://a.db",
             "riskgate directory import people.json --partial --allow-mass-deletion",
+            "riskgate directory source graph",
+            "riskgate directory approve-removals",
             "riskgate migrate --config riskgate.toml",
             "riskgate schema",
             "riskgate audit verify --log-format json",
@@ -229,6 +249,7 @@ mod tests {
             ("riskgate sevre", "sevre"),
             ("riskgate serve --dmeo", "--dmeo"),
             ("riskgate directory import", "<FILE>"),
+            ("riskgate directory source ldap", "file or graph"),
             ("riskgate token ada --ttl P1Y", "P1Y"),
             ("riskgate token ada --ttl PT0S", "above zero"),
         ] {

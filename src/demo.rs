@@ -294,7 +294,8 @@ impl World<'_> {
         let pending = self.services.approval_stages(&actor, &StageFilter::default(), &page).await.map_err(said)?;
         let stage = pending.items.into_iter().find(|(_, row)| row.stage.request_id == request);
         let (_, row) = stage.ok_or_else(|| said(request))?;
-        let input = Decide { stage: row.stage.id, verdict, justification: Some(why.to_owned()) };
+        let input =
+            Decide { stage: row.stage.id, verdict, justification: Some(why.to_owned()), expected_evaluation: None };
         self.services.decide(&actor, input).await.map_err(said)?;
         Ok(())
     }

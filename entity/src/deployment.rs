@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{LogId, Secret, Timestamp};
+use crate::{DirectorySource, LogId, Secret, Timestamp};
 
 /// The one row (`id` 1).
 #[sea_orm::model]
@@ -27,6 +27,8 @@ pub struct Model {
     pub is_demo: bool,
     /// When the database was made.
     pub created_at: Timestamp,
+    /// Where the directory comes from; none while there is none.
+    pub directory_source: Option<DirectorySource>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -24,6 +24,7 @@ pub mod head;
 pub mod idempotency;
 pub mod insider_risk;
 pub mod lease;
+pub mod mark;
 pub mod membership;
 pub mod pace;
 pub mod pace_minute;
@@ -34,8 +35,10 @@ pub mod progress;
 pub mod request;
 pub mod risk_sweep;
 pub mod role;
+pub mod role_assignment;
 pub mod stage;
 pub mod stage_approver;
+pub mod sync;
 pub mod user;
 pub mod user_risk;
 

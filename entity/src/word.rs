@@ -316,6 +316,8 @@ word! {
         CoveredByApproval = "COVERED_BY_APPROVAL",
         /// A stage of the source is undecided, and shows what was read.
         StageUndecided = "STAGE_UNDECIDED",
+        /// An approval of the source counts no more: who gave it may not give it now.
+        ApprovalVoid = "APPROVAL_VOID",
         /// The control does not read its source at this moment.
         SourceNotRead = "SOURCE_NOT_READ",
         /// The control is off.
@@ -342,6 +344,8 @@ word! {
         Disabled = "DISABLED",
         /// Holds none of the roles that the stage needs.
         NoRole = "NO_ROLE",
+        /// Is at risk, and the control refuses approvers who are.
+        AtRisk = "AT_RISK",
     }
 }
 
@@ -408,6 +412,58 @@ word! {
         Manager1 = "MANAGER_1",
         /// That manager's manager.
         Manager2 = "MANAGER_2",
+    }
+}
+
+word! {
+    /// Where the directory comes from.
+    #[derive(Default)]
+    DirectorySource {
+        /// Files that an operator loads.
+        #[default]
+        File = "FILE",
+        /// Microsoft Graph.
+        Graph = "GRAPH",
+    }
+}
+
+word! {
+    /// A part of the directory's source that is read by itself.
+    SyncStream {
+        /// People and their managers.
+        Users = "USERS",
+        /// Groups and their members.
+        Groups = "GROUPS",
+        /// Who is given which role.
+        Roles = "ROLES",
+    }
+}
+
+word! {
+    /// What is being done with a stream of the directory's source.
+    SyncPhase {
+        /// Nothing was read yet.
+        New = "NEW",
+        /// Everything is being read for the first time.
+        First = "FIRST",
+        /// Everything is being read again, and marked.
+        Listing = "LISTING",
+        /// What a listing did not name is being taken away.
+        Sweeping = "SWEEPING",
+        /// Changes are being followed.
+        Following = "FOLLOWING",
+    }
+}
+
+word! {
+    /// What a listing has named.
+    MarkKind {
+        /// A person.
+        User = "USER",
+        /// A group.
+        Group = "GROUP",
+        /// A member of a group.
+        Member = "MEMBER",
     }
 }
 

@@ -19,6 +19,7 @@ mod m008_application;
 mod m009_living;
 mod m010_proof;
 mod m011_graph;
+mod m012_sync;
 mod m013_explanation;
 
 /// Key of the PostgreSQL advisory lock that one migrating program holds: the bytes of "riskmigr".
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m009_living::Migration),
             Box::new(m010_proof::Migration),
             Box::new(m011_graph::Migration),
+            Box::new(m012_sync::Migration),
             Box::new(m013_explanation::Migration),
         ]
     }

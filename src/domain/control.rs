@@ -61,6 +61,10 @@ pub struct Update {
     pub when_undetermined: Option<Option<WhenUndetermined>>,
     /// How long a request waits for the source at most.
     pub hold_timeout: Option<Option<Seconds>>,
+    /// May nobody approve its stages whose own risk matches it?
+    pub refuse_risky_approvers: Option<Option<bool>>,
+    /// Are approvals of its stages proved again before access is delivered?
+    pub reprove_before_delivery: Option<Option<bool>>,
 }
 
 /// What an update comes to.
@@ -140,6 +144,12 @@ pub fn update(current: &control::Model, update: Update, by: UserId) -> Result<Up
         }
         next.hold_timeout = timeout;
     }
+    if let Some(value) = given("refuseRiskyApprovers", update.refuse_risky_approvers)? {
+        next.refuse_risky_approvers = value;
+    }
+    if let Some(value) = given("reproveBeforeDelivery", update.reprove_before_delivery)? {
+        next.reprove_before_delivery = value;
+    }
     let warnings = warnings(source, &next.risk_levels.0);
     if next == *current {
         return Ok(Updated { control: next, plan: None, warnings });
@@ -216,6 +226,8 @@ fn settings(control: &control::Model) -> serde_json::Value {
         "isApprovalRequired": control.is_approval_required,
         "isEnabled": control.is_enabled,
         "reevaluation": control.reevaluation,
+        "refuseRiskyApprovers": control.refuse_risky_approvers,
+        "reproveBeforeDelivery": control.reprove_before_delivery,
         "riskLevels": control.risk_levels.0,
         "whenUndetermined": control.when_undetermined,
     })
@@ -223,7 +235,7 @@ fn settings(control: &control::Model) -> serde_json::Value {
 
 /// Each setting that differs: its name, what stood before, what stands after.
 fn changes(before: &control::Model, after: &control::Model) -> Vec<(&'static str, String, String)> {
-    const NAMES: [(&str, &str); 9] = [
+    const NAMES: [(&str, &str); 11] = [
         ("approvers", "Approvers"),
         ("decisionTimeout", "DecisionTimeout"),
         ("fallbackApprovers", "FallbackApprovers"),
@@ -231,6 +243,8 @@ fn changes(before: &control::Model, after: &control::Model) -> Vec<(&'static str
         ("isApprovalRequired", "IsApprovalRequired"),
         ("isEnabled", "IsEnabled"),
         ("reevaluation", "Reevaluation"),
+        ("refuseRiskyApprovers", "RefuseRiskyApprovers"),
+        ("reproveBeforeDelivery", "ReproveBeforeDelivery"),
         ("riskLevels", "RiskLevels"),
         ("whenUndetermined", "WhenUndetermined"),
     ];

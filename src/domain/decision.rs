@@ -1,8 +1,8 @@
 //! Deciding a stage: who may, in which order refusals are told, and what a decision makes of the request.
 
 use entity::{
-    ApproverTier, AssignmentId, Coverage, DecisionId, DirectoryRole, GroupId, Json, Outcome, RequestState, StageKind,
-    StageStatus, SubjectKind, Timestamp, Verdict, decision, request, stage,
+    ApproverTier, AssignmentId, Coverage, DecisionId, DirectoryRole, EvaluationId, GroupId, Json, Outcome,
+    RequestState, RiskLevel, StageKind, StageStatus, SubjectKind, Timestamp, Verdict, decision, request, stage,
 };
 
 use super::coverage::stage_event;
@@ -12,6 +12,7 @@ use super::permission::{Actor, right_to_decide};
 use super::plan::{Guard, Plan};
 use super::refusal::{Code, Refusal};
 use super::request::{Next, advance, end, request_event};
+use super::route::ControlFacts;
 use super::text;
 
 /// The entry of a stage's sets in force that names somebody.
@@ -48,8 +49,36 @@ pub struct Facts {
     pub roles_read_at: Option<Timestamp>,
     /// Through which group the person holds the role, where the directory says so.
     pub role_group: Option<GroupId>,
+    /// The control of the stage's source as it stands now; nothing for a stage of the policy.
+    pub control: Option<ControlFacts>,
+    /// The person's own risk in that source, without which nobody approves where the control asks for it.
+    pub own_risk: Option<OwnRisk>,
+    /// The reading that the person has seen, where they say so.
+    pub expected_evaluation: Option<EvaluationId>,
+    /// Where they do: every reading of the stage's source in its request.
+    pub evaluations: Vec<EvaluationId>,
     /// By which entry the person belongs to the stage's approvers; requestor and target never do.
     pub standing: Option<Standing>,
+}
+
+/// Somebody's own risk, as it was read for their decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnRisk {
+    /// The level.
+    pub level: RiskLevel,
+    /// The position of the log at which the reading began.
+    pub since: i64,
+}
+
+/// What a decision comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decided {
+    /// This is to be committed.
+    Made(Box<Plan>),
+    /// Nothing stands against the approval but that the person's own risk was not read yet.
+    NeedsOwnRisk,
+    /// Nothing stands against the last approval but that the request was not planned again yet.
+    NeedsPlan,
 }
 
 /// Ids for what a decision makes.
@@ -61,17 +90,16 @@ pub struct DecisionIds {
     pub assignment: AssignmentId,
 }
 
-/// Decides, or says why not: the first of NOT_AN_APPROVER, ROLE_REQUIRED, STAGE_NOT_PENDING, INVALID, JUSTIFICATION_REQUIRED.
-/// (NOT_FOUND, for who does not see the stage, comes before and is the gatherer's.)
-///
-/// `None` where nothing stands against the last approval but that the request was not planned again yet.
+/// Decides, or says why not: the first of NOT_AN_APPROVER, ROLE_REQUIRED, STAGE_NOT_PENDING, INVALID, JUSTIFICATION_REQUIRED; NOT_FOUND and
+/// STALE_VERSION of the reading that was seen; APPROVER_AT_RISK. (NOT_FOUND of the stage, for who does not see it, comes before and is the
+/// gatherer's.) Somebody's own risk is last: it is read only for who may give this approval otherwise, and only they are told of it.
 pub fn decide(
     facts: Facts,
     actor: &Actor,
     verdict: Verdict,
     justification: Option<String>,
     ids: DecisionIds,
-) -> Result<Option<Plan>, Refusal> {
+) -> Result<Decided, Refusal> {
     let Facts { directory_version, now, request, mut stage, later, next_coverage, again, standing, .. } = facts;
     let (roles_read_at, role_group_id) = (facts.roles_read_at, facts.role_group);
     let decider = actor.user_id().filter(|user| *user != request.requestor_id && *user != request.target_id);
@@ -94,18 +122,30 @@ pub fn decide(
     if stage.is_justification_required && text::is_blank(justification.as_deref()) {
         return Err(Refusal::at(Code::JustificationRequired, "justification", "This stage needs a justification."));
     }
+    let evaluation_id = stage.latest_evaluation_id.or(stage.evaluation_id);
+    check_seen(facts.expected_evaluation, evaluation_id, &facts.evaluations)?;
+    let mut plan = Plan::default();
+    if let Some(control) = facts.control.filter(|_| verdict == Verdict::Approve) {
+        plan.guard(Guard::Control(control.source, control.version));
+        if control.asks_approvers() {
+            let Some(own) = facts.own_risk else { return Ok(Decided::NeedsOwnRisk) };
+            if control.selects(own.level) {
+                let message = "Your own risk matches the control of this stage, or cannot be read now: you may deny, and not approve.";
+                return Err(Refusal::at(Code::ApproverAtRisk, "stageId", message));
+            }
+            plan.guard(Guard::NoNews(user_id, own.since));
+        }
+    }
     let next = match (later.first(), again) {
         (Some(next), _) => Some(Next::Stage(Box::new(next.clone()), next_coverage.unwrap_or(Coverage::Nobody))),
         (None, Some(again)) => Some(Next::Delivery(Box::new(again))),
-        (None, None) if verdict == Verdict::Approve => return Ok(None),
+        (None, None) if verdict == Verdict::Approve => return Ok(Decided::NeedsPlan),
         (None, None) => None,
     };
 
-    let mut plan = Plan::default();
     plan.guard(Guard::Directory(directory_version));
     plan.guard(Guard::Before(due_at));
     let by = actor.named();
-    let evaluation_id = stage.latest_evaluation_id.or(stage.evaluation_id);
     let stage_version = stage.version;
     stage.status = match verdict {
         Verdict::Approve => StageStatus::Approved,
@@ -156,7 +196,7 @@ pub fn decide(
     plan.change_stage(stage);
     match (verdict, next) {
         (Verdict::Approve, Some(next)) => advance(request, next, by, ids.assignment, &mut plan),
-        (Verdict::Approve, None) => return Ok(None),
+        (Verdict::Approve, None) => return Ok(Decided::NeedsPlan),
         (Verdict::Deny, _) => {
             let outcome = match stage_kind {
                 StageKind::Policy => Outcome::DeniedByApprover,
@@ -166,7 +206,23 @@ pub fn decide(
             end(request, later, RequestState::Denied, outcome, directory_version, event, &mut plan);
         }
     }
-    Ok(Some(plan))
+    Ok(Decided::Made(Box::new(plan)))
+}
+
+/// The reading that the person says they have seen is the one that the stage shows.
+fn check_seen(
+    expected: Option<EvaluationId>,
+    shown: Option<EvaluationId>,
+    of_stage: &[EvaluationId],
+) -> Result<(), Refusal> {
+    match expected {
+        Some(id) if Some(id) != shown && of_stage.contains(&id) => {
+            let message = "The stage shows another reading now.";
+            Err(Refusal::at(Code::StaleVersion, "expectedEvaluationId", message))
+        }
+        Some(id) if Some(id) != shown => Err(Refusal::not_found("expectedEvaluationId", "reading of this stage")),
+        _ => Ok(()),
+    }
 }
 
 fn shown_path(path: &[GroupId]) -> Option<Vec<String>> {
@@ -184,6 +240,11 @@ fn not_pending(stage: &stage::Model) -> Refusal {
     Refusal::at(Code::StageNotPending, "stageId", message)
 }
 
+/// The role by which the person would decide a stage of this kind, where it needs one and they hold one.
+pub fn role_for(kind: StageKind, actor: &Actor) -> Option<DirectoryRole> {
+    role_held(kind, actor).ok().flatten()
+}
+
 /// The role by which the person may decide a stage of this kind; `None` where it needs none, `Err` with the names where it does
 /// and the person holds none.
 fn role_held(kind: StageKind, actor: &Actor) -> Result<Option<DirectoryRole>, String> {
@@ -194,7 +255,12 @@ fn role_held(kind: StageKind, actor: &Actor) -> Result<Option<DirectoryRole>, St
     }
 }
 
-/// The event of a decision refused for want of right: NOT_AN_APPROVER and ROLE_REQUIRED have one, other refusals none.
+/// Is a refusal one for want of right, which the log hears of?
+pub fn is_told(code: Code) -> bool {
+    matches!(code, Code::NotAnApprover | Code::RoleRequired | Code::ApproverAtRisk)
+}
+
+/// The event of a decision refused for want of right: NOT_AN_APPROVER, ROLE_REQUIRED and APPROVER_AT_RISK have one, other refusals none.
 /// `repeats` is how many the same person had for the same since the last event.
 pub fn refused(
     actor: &Actor,
@@ -203,7 +269,7 @@ pub fn refused(
     code: Code,
     repeats: i64,
 ) -> Option<NewEvent> {
-    matches!(code, Code::NotAnApprover | Code::RoleRequired).then(|| {
+    is_told(code).then(|| {
         stage_event(EventKind::DecisionRefused, actor.named(), stage, request)
             .with("Code", code.as_str())
             .with("Repeats", repeats)

@@ -113,6 +113,12 @@ kinds! {
     InsiderRiskReported = "INSIDER_RISK_REPORTED", "Report insider risk", OTHER, Success;
     /// People, groups, managers and roles were loaded.
     DirectoryImported = "DIRECTORY_IMPORTED", "Import directory", USER_MANAGEMENT, Success;
+    /// What the directory's source told of people, groups, managers and roles was taken over.
+    DirectorySynchronized = "DIRECTORY_SYNCHRONIZED", "Synchronize directory", USER_MANAGEMENT, Success;
+    /// The directory comes from somewhere else from now on.
+    DirectoryHandedOver = "DIRECTORY_HANDED_OVER", "Hand over directory", USER_MANAGEMENT, Success;
+    /// What a reading of the directory's source left out, and was too much, shall be taken away.
+    DirectoryRemovalsApproved = "DIRECTORY_REMOVALS_APPROVED", "Approve removals from directory", USER_MANAGEMENT, Success;
 }
 
 /// Who caused an event.

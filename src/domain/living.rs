@@ -14,7 +14,7 @@ use super::permission::risk_source;
 use super::plan::{Guard, Plan, Urgency};
 use super::request::{ORDER_STEP, evaluated, laid, open_planned};
 use super::risk;
-use super::route::{self, Evaluation, Facts, Moment, Passage, Route};
+use super::route::{self, Evaluation, Facts, Lost, Moment, Passage, Route, Void};
 
 /// What a request has behind it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +23,17 @@ pub struct Course {
     pub stages: Vec<stage::Model>,
     /// Every reading, in order.
     pub evaluations: Vec<evaluation::Model>,
+    /// Before delivery: what has become of who approved stages of risk.
+    pub approvals: Vec<Approval>,
+}
+
+/// What has become of who approved a stage of risk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Approval {
+    /// The stage.
+    pub stage: StageId,
+    /// What they have lost since, without which the approval counts no more.
+    pub lost: Option<Lost>,
 }
 
 impl Course {
@@ -42,15 +53,52 @@ impl Course {
                     passage.of_mut(source).is_undecided = true;
                 }
             } else if let Some(source) = source {
-                // Who approves has both before them: the reading that put the stage there, and the newest.
-                for id in [stage.evaluation_id, stage.latest_evaluation_id].into_iter().flatten() {
-                    if let Some(seen) = self.evaluations.iter().find(|evaluation| evaluation.id == id) {
-                        passage.of_mut(source).cover.add(seen.level);
+                let is_void = self.lost(stage).is_some();
+                for seen in self.seen(stage) {
+                    passage.of_mut(source).cover.add(seen.level);
+                    if !is_void {
+                        passage.of_mut(source).proved.add(seen.level);
                     }
                 }
             }
         }
+        for source in RiskSource::ALL {
+            passage.of_mut(*source).void = self.void(*source, approving);
+        }
         passage
+    }
+
+    /// What who approves a stage has before them: the reading that put it there, and the newest.
+    fn seen<'a>(&'a self, stage: &'a stage::Model) -> impl Iterator<Item = &'a evaluation::Model> {
+        let shown = [stage.evaluation_id, stage.latest_evaluation_id];
+        shown.into_iter().flatten().filter_map(|id| self.evaluations.iter().find(|evaluation| evaluation.id == id))
+    }
+
+    /// What who approved this stage has lost since.
+    fn lost(&self, stage: &stage::Model) -> Option<Lost> {
+        self.approvals.iter().find(|approval| approval.stage == stage.id)?.lost
+    }
+
+    /// The newest approval of a source that counts no more. An approval of the stage that asked for it again, and that counts, stands for it
+    /// and for those before it.
+    fn void(&self, source: RiskSource, approving: Option<StageId>) -> Option<Void> {
+        let approved = || {
+            self.stages.iter().filter(move |stage| {
+                let is_approved = stage.status == StageStatus::Approved || Some(stage.id) == approving;
+                is_approved && risk_source(stage.kind) == Some(source)
+            })
+        };
+        let replaced =
+            approved().filter(|stage| self.lost(stage).is_none()).filter_map(|stage| stage.replaces_stage_id);
+        let key = |id| self.stages.iter().find(|stage| stage.id == id).map(|stage| stage.order_key);
+        let answered = replaced.filter_map(key).max();
+        let void: Vec<_> = approved()
+            .filter(|stage| Some(stage.order_key) > answered)
+            .filter_map(|stage| self.lost(stage).map(|lost| (stage, lost)))
+            .collect();
+        let (newest, lost) = *void.last()?;
+        let worst = void.iter().flat_map(|(stage, _)| self.seen(stage)).max_by_key(|seen| risk::rank(seen.level));
+        Some(Void { stage: newest.id, lost, seen: worst.map(|seen| (seen.id, seen.level)) })
     }
 
     /// The newest reading of the same source and person, where it says the same.
@@ -126,7 +174,7 @@ impl Again {
     /// The id of the reading of a source that an undecided stage of it shows: the worst of those that ask for one, else the worst of
     /// all; the requestor's before the target's.
     fn shown(&self, source: RiskSource) -> Option<EvaluationId> {
-        let cover = self.passage.of(source).cover;
+        let cover = self.passage.of(source).proved;
         let of_source =
             self.route.evaluations.iter().zip(&self.evaluations).filter(|(e, _)| e.reading.source == source);
         let rank = |read: &Evaluation| {
@@ -220,19 +268,31 @@ pub(super) fn insert(mut request: request::Model, first: Option<&mut stage::Mode
         plan.events.push(stage_event(EventKind::StagePostponed, EventActor::System, stage, &request));
     }
     for (place, (planned, id)) in (1..).zip(again.route.stages.iter().zip(&again.stage_ids)) {
-        let evaluation_id = planned.evaluation.map(|index| again.evaluations[index].0);
-        let level = planned.evaluation.map(|index| again.route.evaluations[index].reading.level);
+        let read = planned.evaluation.map(|index| {
+            let (id, _) = again.evaluations[index];
+            (id, again.route.evaluations[index].reading.level)
+        });
+        // Who is asked for an approval again has before them what it was given on, and what is read now.
+        let first = planned.replaces.and_then(|void| void.seen).or(read);
+        let evaluation_id = first.map(|(id, _)| id);
+        let level = read.or(first).map(|(_, level)| level);
         let mut stage = laid(planned, *id, again.last_key + place * step, evaluation_id, &request, plan);
         stage.inserted_at = Some(Timestamp::COMMIT);
+        if let Some(void) = planned.replaces {
+            stage.replaces_stage_id = Some(void.stage);
+            let newest = risk_source(stage.kind).and_then(|source| again.shown(source));
+            stage.latest_evaluation_id = newest.filter(|newest| Some(*newest) != evaluation_id);
+        }
         plan.events.push(
             stage_event(EventKind::StageInserted, EventActor::System, &stage, &request)
                 .with_some("RiskSource", risk_source(stage.kind).map(|source| source.as_str()))
                 .with_some("RiskLevel", level.map(|level| level.as_str()))
                 .with_some("EvaluationId", evaluation_id.map(|id| id.to_string()))
+                .with_some("ReplacesStageId", planned.replaces.map(|void| void.stage.to_string()))
                 .with("Reason", planned.reason.clone()),
         );
         if place == 1 {
-            open_planned(&mut stage, planned, &again.route, &request, plan);
+            open_planned(&mut stage, planned.coverage, level, &request, plan);
         }
         plan.rows.stages.push(stage);
     }

@@ -2,10 +2,10 @@
 //! events; all of it is written together, or nothing.
 
 use entity::{
-    AssignmentId, DirectoryRole, PackageId, PolicyId, RequestId, RiskSource, StageId, SubjectKind, Timestamp, UserId,
-    assignment, catalog, control, control_version, decision, evaluation, explanation, group, group_member, idempotency,
-    insider_risk, membership, package, policy, policy_requestor, progress, request, risk_sweep, role, stage,
-    stage_approver, user, user_risk,
+    AssignmentId, DirectoryRole, DirectorySource, PackageId, PolicyId, RequestId, RiskSource, StageId, SubjectKind,
+    SyncStream, Timestamp, UserId, assignment, catalog, control, control_version, decision, evaluation, explanation,
+    group, group_member, idempotency, insider_risk, mark, membership, package, policy, policy_requestor, progress,
+    request, risk_sweep, role, role_assignment, stage, stage_approver, sync, user, user_risk,
 };
 use uuid::Uuid;
 
@@ -22,6 +22,10 @@ pub enum Guard {
     Policy(PolicyId, i64),
     /// The directory is at this version.
     Directory(i64),
+    /// The directory comes from there, or from nowhere yet.
+    DirectoryFrom(DirectorySource),
+    /// The reading of the directory's source is at this version of its state.
+    Sync(SyncStream, i64),
     /// The request is at this version.
     Request(RequestId, i64),
     /// The stage is at this version.
@@ -89,6 +93,10 @@ pub struct Rows {
     pub idempotency: Vec<idempotency::Model>,
     /// How far work along the log has come.
     pub progress: Vec<progress::Model>,
+    /// How far the reading of the directory's source has come.
+    pub syncs: Vec<sync::Model>,
+    /// What a listing of it has named.
+    pub marks: Vec<mark::Model>,
 }
 
 impl Rows {
@@ -112,6 +120,8 @@ impl Rows {
             + self.insider_risks.len()
             + self.idempotency.len()
             + self.progress.len()
+            + self.syncs.len()
+            + self.marks.len()
     }
 
     /// None at all?
@@ -139,6 +149,8 @@ impl Rows {
         self.insider_risks.append(&mut other.insider_risks);
         self.idempotency.append(&mut other.idempotency);
         self.progress.append(&mut other.progress);
+        self.syncs.append(&mut other.syncs);
+        self.marks.append(&mut other.marks);
     }
 }
 
@@ -146,12 +158,18 @@ impl Rows {
 /// judges every pending stage anew ([`super::coverage`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DirectoryChange {
+    /// Where it comes from.
+    pub source: DirectorySource,
     /// People, new or changed.
     pub users: Vec<user::Model>,
     /// Roles newly held.
     pub roles: Vec<role::Model>,
     /// Roles no longer held.
     pub lost_roles: Vec<role::Model>,
+    /// Who is given a role directly: people, and groups.
+    pub assignments: Vec<role_assignment::Model>,
+    /// From whom one is taken.
+    pub lost_assignments: Vec<role_assignment::Model>,
     /// Groups, new or changed.
     pub groups: Vec<group::Model>,
     /// Members that joined a group.
@@ -204,10 +222,16 @@ pub struct Plan {
     pub guards: Vec<Guard>,
     /// What shall stand in the tables.
     pub rows: Rows,
+    /// Marks that are of no use any more.
+    pub lost_marks: Vec<mark::Model>,
+    /// Where the directory comes from after this, whatever it was before.
+    pub directory_source: Option<DirectorySource>,
     /// A change of the directory; a plan that has one is committed alone.
     pub directory: Option<Box<DirectoryChange>>,
     /// What the log shall tell, in this order.
     pub events: Vec<NewEvent>,
+    /// People whose risk has ended by its own time: who could decide a pending stage is judged anew.
+    pub risk_ended: Vec<UserId>,
     /// Who waits for it.
     pub urgency: Urgency,
 }
@@ -232,6 +256,13 @@ impl Plan {
         self.guard(Guard::Stage(row.id, row.version));
         row.version += 1;
         self.rows.stages.push(row);
+    }
+
+    /// Changes the state of a stream of the directory's source likewise.
+    pub fn change_sync(&mut self, mut row: sync::Model) {
+        self.guard(Guard::Sync(row.stream, row.version));
+        row.version += 1;
+        self.rows.syncs.push(row);
     }
 
     /// Changes an assignment likewise.

@@ -25,6 +25,8 @@ pub enum Code {
     NotAnApprover,
     /// An approver without the role that this decision needs.
     RoleRequired,
+    /// An approver whose own risk matches the control, or cannot be read: no approval.
+    ApproverAtRisk,
     /// The object is in a state that does not allow it.
     InvalidState,
 }
@@ -43,6 +45,7 @@ impl Code {
         Code::StageNotPending,
         Code::NotAnApprover,
         Code::RoleRequired,
+        Code::ApproverAtRisk,
         Code::InvalidState,
     ];
 
@@ -60,6 +63,7 @@ impl Code {
             Code::StageNotPending => "STAGE_NOT_PENDING",
             Code::NotAnApprover => "NOT_AN_APPROVER",
             Code::RoleRequired => "ROLE_REQUIRED",
+            Code::ApproverAtRisk => "APPROVER_AT_RISK",
             Code::InvalidState => "INVALID_STATE",
         }
     }

@@ -3,8 +3,8 @@
 
 use entity::{
     ApproverTier, AssignmentId, AssignmentState, Coverage, EvaluationId, Outcome, PlanningMoment, RequestId,
-    RequestState, RequestType, Seconds, StageId, StageKind, StageStatus, SubjectSet, Timestamp, UserId, assignment,
-    evaluation, idempotency, request, stage, stage_approver,
+    RequestState, RequestType, RiskLevel, Seconds, StageId, StageKind, StageStatus, SubjectSet, Timestamp, UserId,
+    assignment, evaluation, idempotency, request, stage, stage_approver,
 };
 
 use super::coverage::stage_event;
@@ -211,7 +211,8 @@ fn lay_out(
         let evaluation_id = planned.evaluation.map(|index| ids.evaluations[index]);
         let mut stage = laid(planned, *id, ordinal * ORDER_STEP, evaluation_id, &request, plan);
         if ordinal == 1 {
-            open_planned(&mut stage, planned, route, &request, plan);
+            let level = planned.evaluation.map(|index| route.evaluations[index].reading.level);
+            open_planned(&mut stage, planned.coverage, level, &request, plan);
         }
         plan.rows.stages.push(stage);
     }
@@ -301,13 +302,12 @@ pub(super) fn laid(
 /// The turn of a stage comes that was planned just now: its event tells the level that put it there.
 pub(super) fn open_planned(
     stage: &mut stage::Model,
-    planned: &PlannedStage,
-    route: &Route,
+    coverage: Coverage,
+    level: Option<RiskLevel>,
     request: &request::Model,
     plan: &mut Plan,
 ) {
-    let events = open(stage, request, planned.coverage, plan);
-    let level = planned.evaluation.map(|index| route.evaluations[index].reading.level);
+    let events = open(stage, request, coverage, plan);
     plan.events.extend(events.into_iter().map(|event| match level {
         Some(level) => event.with("RiskLevel", level.as_str()),
         None => event,

@@ -2,8 +2,8 @@
 //! disagree. The facts are stored with the request; from them the same route can be made again, bit for bit.
 
 use entity::{
-    ApproverTier, Coverage, Origin, PackageId, PlanningRule, PolicyId, PolicyStage, Reevaluation, RequestType,
-    RiskLevel, RiskSource, Seconds, StageKind, SubjectSet, Timestamp, UserId, WhenUndetermined,
+    ApproverTier, Coverage, EvaluationId, Origin, PackageId, PlanningRule, PolicyId, PolicyStage, Reevaluation,
+    RequestType, RiskLevel, RiskSource, Seconds, StageId, StageKind, SubjectSet, Timestamp, UserId, WhenUndetermined,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,20 @@ pub struct ControlFacts {
     /// How long a request waits for the source at most.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub hold_timeout: Seconds,
+    /// May nobody approve its stages whose own risk matches it?
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub refuse_risky_approvers: bool,
+    /// Are approvals of its stages proved again before access is delivered?
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub reprove_before_delivery: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(setting: &bool) -> bool {
+    *setting
 }
 
 fn is_nothing(span: &Seconds) -> bool {
@@ -50,6 +64,16 @@ impl ControlFacts {
     /// Does it ask for its source to be read at all?
     pub fn asks(&self) -> bool {
         self.is_enabled && self.is_approval_required
+    }
+
+    /// Is a level one that it selects? What could not be read always is.
+    pub fn selects(&self, level: RiskLevel) -> bool {
+        level == RiskLevel::Undetermined || self.risk_levels.contains(&level)
+    }
+
+    /// Does it look at the risk of those who approve?
+    pub fn asks_approvers(&self) -> bool {
+        self.asks() && self.refuse_risky_approvers
     }
 
     /// Does it ask for it once more while a request is under way?
@@ -63,8 +87,46 @@ impl ControlFacts {
 pub struct Passed {
     /// What their approvals have covered.
     pub cover: Cover,
+    /// What those have covered that still count: who gave them could give them now.
+    pub proved: Cover,
+    /// The newest of those that do not, and were not asked for again.
+    pub void: Option<Void>,
     /// Is one of them undecided?
     pub is_undecided: bool,
+}
+
+/// What somebody has lost without whom an approval counts no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Lost {
+    /// The account was deleted.
+    Deleted,
+    /// The account was disabled.
+    Disabled,
+    /// The person holds none of the roles that the stage needs.
+    Role,
+}
+
+/// An approval that counts no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Void {
+    /// The stage that it was given on.
+    pub stage: StageId,
+    /// What who gave it has lost since.
+    pub lost: Lost,
+    /// The worst reading that such approvals of its source were given on, and its level.
+    pub seen: Option<(EvaluationId, RiskLevel)>,
+}
+
+impl Void {
+    /// Why, for people.
+    fn reason(&self) -> &'static str {
+        match self.lost {
+            Lost::Deleted => "An approval counts no more: the account of who gave it was deleted.",
+            Lost::Disabled => "An approval counts no more: the account of who gave it was disabled.",
+            Lost::Role => "An approval counts no more: who gave it has lost the role that it needs.",
+        }
+    }
 }
 
 /// How far a request has come.
@@ -234,6 +296,9 @@ pub struct PlannedStage {
     pub coverage: Coverage,
     /// Which of the route's evaluations put it here.
     pub evaluation: Option<usize>,
+    /// The approval that counts no more, and that it asks for again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Void>,
     /// Why it is here, for people.
     pub reason: String,
 }
@@ -316,6 +381,7 @@ pub fn plan(facts: &Facts) -> Route {
             is_justification_required: stage.is_approver_justification_required,
             coverage,
             evaluation: None,
+            replaces: None,
             reason: format!("Stage {} of {} of the policy.", ordinal + 1, facts.policy.stages.len()),
         };
         route.require(planned, tiers, step);
@@ -367,9 +433,12 @@ fn risk(facts: &Facts, passage: Passage, reads: impl Fn(&ControlFacts, &Passed) 
         hold: None,
     };
     for source in [RiskSource::IdProtection, RiskSource::InsiderRisk] {
+        let passed = passage.of(source);
         match facts.controls.iter().find(|control| control.source == source) {
-            Some(control) if reads(control, passage.of(source)) => {
-                risk_stage(facts, control, *passage.of(source), &mut route)
+            Some(control) if reads(control, passed) => risk_stage(facts, control, *passed, true, &mut route),
+            // What was approved is proved again also where the source is not read again.
+            Some(control) if control.asks() && control.reprove_before_delivery && passed.void.is_some() => {
+                risk_stage(facts, control, *passed, false, &mut route)
             }
             Some(control) => route.steps.push(Step::without_stage(
                 stage_kind(source),
@@ -388,7 +457,7 @@ fn risk(facts: &Facts, passage: Passage, reads: impl Fn(&ControlFacts, &Passed) 
     route
 }
 
-fn risk_stage(facts: &Facts, control: &ControlFacts, passed: Passed, route: &mut Route) {
+fn risk_stage(facts: &Facts, control: &ControlFacts, passed: Passed, is_read: bool, route: &mut Route) {
     let kind = stage_kind(control.source);
     let name = source_name(control.source);
     let step = |rule, sentence| Step::without_stage(kind, rule, Some(control.version), sentence);
@@ -401,9 +470,16 @@ fn risk_stage(facts: &Facts, control: &ControlFacts, passed: Passed, route: &mut
         route.steps.push(step(PlanningRule::ApprovalNotRequired, sentence));
         return;
     }
-    let mut people = vec![facts.requestor];
-    if facts.target != facts.requestor {
-        people.push(facts.target);
+    let (cover, void) = match control.reprove_before_delivery {
+        true => (passed.proved, passed.void),
+        false => (passed.cover, None),
+    };
+    let mut people = Vec::new();
+    if is_read {
+        people.push(facts.requestor);
+        if facts.target != facts.requestor {
+            people.push(facts.target);
+        }
     }
     let first = route.evaluations.len();
     for subject in people {
@@ -427,21 +503,25 @@ fn risk_stage(facts: &Facts, control: &ControlFacts, passed: Passed, route: &mut
     let required = of_source.clone().filter(|index| route.evaluations[*index].is_stage_required);
     let worst = required
         .clone()
-        .filter(|index| !passed.cover.covers(route.evaluations[*index].reading.level))
+        .filter(|index| !cover.covers(route.evaluations[*index].reading.level))
         // The first of equals: the requestor's own reading stands before the target's.
         .min_by_key(|index| std::cmp::Reverse(super::risk::rank(route.evaluations[*index].reading.level)));
     let is_required = required.count() > 0;
     let read = |rule, sentence| Step { evaluations: of_source.collect(), ..step(rule, sentence) };
-    match worst {
-        Some(_) if passed.is_undecided => {
+    match (worst, void) {
+        (Some(_), _) | (None, Some(_)) if passed.is_undecided => {
             let sentence = format!("A stage of {name} is undecided and shows this.");
             route.steps.push(read(PlanningRule::StageUndecided, sentence));
         }
-        Some(index) => {
-            let rule = match route.evaluations[index].reading.level {
-                RiskLevel::Undetermined => PlanningRule::LevelUndetermined,
-                _ => PlanningRule::LevelSelected,
+        (Some(_), _) | (None, Some(_)) => {
+            let evaluation = worst.map(|index| &route.evaluations[index]);
+            let rule = match evaluation.map(|evaluation| evaluation.reading.level) {
+                Some(RiskLevel::Undetermined) => PlanningRule::LevelUndetermined,
+                Some(_) => PlanningRule::LevelSelected,
+                None => PlanningRule::ApprovalVoid,
             };
+            let reasons = [evaluation.map(|evaluation| evaluation.reason.as_str()), void.as_ref().map(Void::reason)];
+            let reason = reasons.into_iter().flatten().collect::<Vec<_>>().join(" ");
             let (tiers, coverage) = who(facts, kind, 0);
             let planned = PlannedStage {
                 kind,
@@ -452,16 +532,17 @@ fn risk_stage(facts: &Facts, control: &ControlFacts, passed: Passed, route: &mut
                 decision_timeout: control.decision_timeout,
                 is_justification_required: true,
                 coverage,
-                evaluation: Some(index),
-                reason: route.evaluations[index].reason.clone(),
+                evaluation: worst,
+                replaces: void,
+                reason,
             };
             route.require(planned, tiers, read(rule, String::new()));
         }
-        None if is_required => {
+        (None, None) if is_required => {
             let sentence = format!("An approval has covered the {name} levels read.");
             route.steps.push(read(PlanningRule::CoveredByApproval, sentence));
         }
-        None => {
+        (None, None) => {
             let sentence =
                 format!("No {name} level read is one of the selected ones ({}).", words(&control.risk_levels));
             route.steps.push(read(PlanningRule::LevelNotSelected, sentence));
@@ -499,6 +580,7 @@ fn unknown_control(source: RiskSource) -> PlannedStage {
         is_justification_required: true,
         coverage: Coverage::Nobody,
         evaluation: None,
+        replaces: None,
         reason: format!("The {} control could not be read.", source_name(source)),
     }
 }

@@ -55,6 +55,13 @@ pub fn folded(value: &str) -> String {
     value.to_lowercase()
 }
 
+/// A name that somebody else's system keeps, made to fit ours; nothing where nothing is left of it.
+pub fn fitted(value: &str) -> Option<String> {
+    let plain: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let cut: String = plain.trim().chars().take(NAME_MAX).collect();
+    (!cut.is_empty()).then_some(cut)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +74,15 @@ mod tests {
         assert!(text("t", Some(&"x".repeat(4_001))).is_err());
         assert!(key("k", Some("")).is_err());
         assert!(name("n", " \t").is_err());
+    }
+
+    #[test]
+    fn what_fits_is_a_name() {
+        assert_eq!(fitted(" \u{85}\n"), None);
+        for given in ["Ada", " Ada\0Lovelace\r", &"é".repeat(300), &format!("{} x", "y".repeat(255))] {
+            assert!(name("n", &fitted(given).unwrap()).is_ok(), "{given:?}");
+        }
+        assert_eq!(fitted("Ada\tL").unwrap(), "Ada L");
     }
 
     #[test]

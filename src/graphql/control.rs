@@ -119,6 +119,18 @@ macro_rules! control_object {
             async fn hold_timeout(&self) -> Duration {
                 Duration(self.0.hold_timeout)
             }
+
+            /// May nobody approve its stages whose own risk matches it, or cannot be read? They may deny, and do not count as somebody
+            /// who could decide.
+            async fn refuse_risky_approvers(&self) -> bool {
+                self.0.refuse_risky_approvers
+            }
+
+            /// Is each approval of its stages proved again before access is delivered? Where who gave it was disabled or deleted since, or
+            /// lost the role, the stage is asked for again.
+            async fn reprove_before_delivery(&self) -> bool {
+                self.0.reprove_before_delivery
+            }
         }
     };
 }
@@ -170,6 +182,10 @@ macro_rules! update_input {
             when_undetermined: MaybeUndefined<WhenUndetermined>,
             /// How long a request shall wait for the source at most: PT1M to P1D.
             hold_timeout: MaybeUndefined<Duration>,
+            /// Let nobody approve its stages whose own risk matches it, or anybody.
+            refuse_risky_approvers: MaybeUndefined<bool>,
+            /// Prove each approval of its stages again before access is delivered, or not.
+            reprove_before_delivery: MaybeUndefined<bool>,
         }
 
         impl $name {
@@ -188,6 +204,8 @@ macro_rules! update_input {
                     reevaluation: given(self.reevaluation, entity::Reevaluation::from),
                     when_undetermined: given(self.when_undetermined, entity::WhenUndetermined::from),
                     hold_timeout: given(self.hold_timeout, |Duration(span)| span),
+                    refuse_risky_approvers: given(self.refuse_risky_approvers, |value| value),
+                    reprove_before_delivery: given(self.reprove_before_delivery, |value| value),
                 }
             }
         }

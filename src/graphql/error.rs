@@ -28,6 +28,9 @@ pub fn shown(fault: Fault) -> Error {
         Fault::Conflict => coded("CONFLICT", "What this relied on kept changing. Try again."),
         Fault::LimitExceeded(message) => coded("LIMIT_EXCEEDED", message),
         Fault::Unavailable(why) => masked("UNAVAILABLE", "The database cannot answer now. Try again.", &why),
+        Fault::RolesUnknown(why) => {
+            masked("UNAVAILABLE", "Your roles cannot be read now, so nothing was decided. Try again.", &why)
+        }
         Fault::Internal(why) => masked("INTERNAL", "Something went wrong.", &why),
     }
 }
@@ -96,6 +99,8 @@ pub enum UserErrorCode {
     NotAnApprover,
     /// The viewer is an approver, but holds none of the roles that the decision needs now.
     RoleRequired,
+    /// The viewer is an approver whose own risk matches the control, or cannot be read, and may deny but not approve.
+    ApproverAtRisk,
     /// The object is in a state that does not allow it.
     InvalidState,
 }
@@ -114,6 +119,7 @@ impl From<Code> for UserErrorCode {
             Code::StageNotPending => UserErrorCode::StageNotPending,
             Code::NotAnApprover => UserErrorCode::NotAnApprover,
             Code::RoleRequired => UserErrorCode::RoleRequired,
+            Code::ApproverAtRisk => UserErrorCode::ApproverAtRisk,
             Code::InvalidState => UserErrorCode::InvalidState,
         }
     }

@@ -188,6 +188,12 @@ stage_object! { RiskApprovalStage {
         row.map(RiskEvaluation::of).ok_or_else(|| shown(Fault::Internal("a risk stage has no reading".to_owned())))
     }
 
+    /// The stage whose approval counts no more and is asked for again by this one: who gave it was disabled or deleted since, or has lost the
+    /// role. Null for any other stage.
+    async fn replaces(&self, ctx: &Context<'_>) -> Option<Result<RiskApprovalStage, Error>> {
+        loader::stage(ctx, self.row.stage.replaces_stage_id?).await.map(|row| row.map(RiskApprovalStage::of)).transpose()
+    }
+
     /// The worst of the newest readings, where the source was read again while this waited for a decision. An approval covers what
     /// both say.
     async fn latest_evaluation(&self, ctx: &Context<'_>) -> Option<Result<RiskEvaluation, Error>> {
@@ -208,12 +214,20 @@ pub struct DecideApprovalStageInput {
     decision: Decision,
     /// Why.
     justification: Option<String>,
+    /// The reading that the decision is made on: the newest that the stage showed (`latestEvaluation`, else `evaluation`). Where it shows another
+    /// one now: STALE_VERSION.
+    expected_evaluation_id: Option<ID>,
 }
 
 impl DecideApprovalStageInput {
     /// As the use case takes it.
     pub fn taken(self) -> Decide {
-        Decide { stage: read_id(&self.stage_id), verdict: self.decision.into(), justification: self.justification }
+        Decide {
+            stage: read_id(&self.stage_id),
+            verdict: self.decision.into(),
+            justification: self.justification,
+            expected_evaluation: self.expected_evaluation_id.as_ref().map(read_id),
+        }
     }
 }
 

@@ -201,6 +201,8 @@ mirrored! {
         CoveredByApproval,
         /// A stage of the source is undecided, and shows what was read.
         StageUndecided,
+        /// An approval of the source counts no more: who gave it may not give it now.
+        ApprovalVoid,
         /// The control does not read its source at this moment.
         SourceNotRead,
         /// The control is off.
@@ -224,6 +226,8 @@ mirrored! {
         Disabled,
         /// Holds none of the roles that the stage needs.
         NoRole,
+        /// Is at risk, and the control refuses approvers who are.
+        AtRisk,
     }
     /// A tier of approvers.
     ApproverTier of "entity::ApproverTier" {

@@ -6,12 +6,13 @@ use futures_util::future::join_all;
 
 use super::{Fault, Services};
 use crate::domain::coverage;
-use crate::domain::plan::Plan;
+use crate::domain::plan::{Plan, Urgency};
 use crate::domain::request as moves;
 
 impl Services {
     /// Does everything that is due; returns how many moves this instance made.
     pub async fn run_due(&self) -> Result<usize, Fault> {
+        self.end_insider_risk().await?;
         let mut made = 0;
         loop {
             let now = self.clock.now();
@@ -51,6 +52,19 @@ impl Services {
         Ok(self.store.next_due().await?)
     }
 
+    /// Where somebody's insider risk has ended by its own time, judges anew who could decide the stages that wait. Twice does no harm.
+    async fn end_insider_risk(&self) -> Result<(), Fault> {
+        let (mut progress, now) = (self.store.expiry_progress().await?, self.clock.now());
+        let Some(risk_ended) = self.store.insider_risk_ended(Timestamp(progress.position), now).await? else {
+            return Ok(());
+        };
+        progress.position = now.0;
+        let mut plan = Plan { risk_ended, urgency: Urgency::Background, ..Plan::default() };
+        plan.rows.progress.push(progress);
+        self.settle(plan).await?;
+        Ok(())
+    }
+
     async fn time_out(&self, stage: stage::Model) -> Result<Option<Plan>, Fault> {
         let directory_version = self.store.directory_version().await?;
         let Some((request, undecided)) = self.store.open_request(stage.request_id).await? else { return Ok(None) };
@@ -61,7 +75,7 @@ impl Services {
     async fn escalation(&self, stage: stage::Model) -> Result<Option<Plan>, Fault> {
         let directory_version = self.store.directory_version().await?;
         let Some((request, _)) = self.store.open_request(stage.request_id).await? else { return Ok(None) };
-        let able = self.store.undecided_with_able(stage.request_id, None).await?;
+        let able = self.store.undecided_with_able(stage.request_id, None, self.clock.now()).await?;
         let able = able.into_iter().find(|(other, _)| other.id == stage.id).map(|(_, able)| able).unwrap_or_default();
         Ok(Some(moves::escalate(&request, stage, coverage::judge(able, true), directory_version)))
     }

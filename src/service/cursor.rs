@@ -90,6 +90,7 @@ mod tests {
             is_builtin_issuer: false,
             is_demo: false,
             created_at: Timestamp(0),
+            directory_source: None,
         })
         .unwrap()
     }

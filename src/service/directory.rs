@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use entity::{DirectoryRole, GroupId, SubjectKind, Timestamp, UserId, canonical_uuid, group, group_member, role, user};
+use entity::{
+    DirectoryRole, DirectorySource, GroupId, SubjectKind, Timestamp, UserId, canonical_uuid, group, group_member, role,
+    role_assignment, user,
+};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -107,10 +110,17 @@ struct Wanted {
     groups: BTreeMap<GroupId, (group::Model, BTreeSet<Uuid>)>,
 }
 
+/// Why no file is loaded where Graph is followed.
+const FROM_GRAPH: &str = "the directory comes from Microsoft Graph, so no file can be loaded; `riskgate directory source file` \
+    hands it over to files";
+
 impl Services {
     /// Loads a picture of the directory in one commit. The same picture twice changes nothing the second time.
     pub async fn import(&self, picture: &Picture, options: ImportOptions) -> Result<Imported, ImportError> {
         for _ in 0..ATTEMPTS {
+            if self.store.deployment().await?.directory_source == Some(DirectorySource::Graph) {
+                return Err(ImportError::Refused(FROM_GRAPH.to_owned()));
+            }
             let state = self.store.directory_state().await?;
             let wanted = wanted(picture, options, &state).map_err(ImportError::Refused)?;
             check_mass_deletion(&state, &wanted, options).map_err(ImportError::Refused)?;
@@ -127,6 +137,7 @@ impl Services {
                 .with("GroupsDeleted", imported.groups_deleted as i64);
             let mut plan = Plan { directory: Some(Box::new(change)), events: vec![event], ..Plan::default() };
             plan.guard(Guard::Directory(state.version));
+            plan.guard(Guard::DirectoryFrom(DirectorySource::File));
             if self.settle(plan).await?.is_some() {
                 return Ok(imported);
             }
@@ -300,6 +311,14 @@ fn difference(state: &DirectoryState, wanted: &Wanted) -> Result<(DirectoryChang
     let role_row = |(user_id, role): &(UserId, DirectoryRole)| role::Model { user_id: *user_id, role: *role };
     change.roles = roles.difference(&held_roles).map(role_row).collect();
     change.lost_roles = held_roles.difference(&roles).map(role_row).collect();
+    let given: HashSet<(DirectoryRole, String)> = roles.iter().map(|(id, role)| (*role, id.0.to_string())).collect();
+    let held: HashSet<_> = state.assignments.iter().map(|row| (row.role, row.principal_id.clone())).collect();
+    let assignment = |(role, principal_id): &(DirectoryRole, String)| role_assignment::Model {
+        role: *role,
+        principal_id: principal_id.clone(),
+    };
+    change.assignments = given.difference(&held).map(assignment).collect();
+    change.lost_assignments = held.difference(&given).map(assignment).collect();
 
     let members: HashSet<(GroupId, String)> = wanted
         .groups

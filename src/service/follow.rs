@@ -87,7 +87,8 @@ impl Follower {
             let Some(last) = events.last() else { return Ok(position) };
             position = last.position;
             self.wake(&events);
-            if events.iter().any(|event| event.kind == EventKind::DirectoryImported.as_str()) {
+            let of_directory = [EventKind::DirectoryImported.as_str(), EventKind::DirectorySynchronized.as_str()];
+            if events.iter().any(|event| of_directory.contains(&event.kind.as_str())) {
                 self.warn_readers(position).await?;
             }
             // Other parts of this instance learn the head from here where a notice was lost.

@@ -11,7 +11,6 @@ pub(super) enum Work {
     /// Asking for everybody at risk.
     RiskSweep,
     /// Keeping the directory in step.
-    #[expect(dead_code, reason = "the directory's feed takes it")]
     Directory,
 }
 

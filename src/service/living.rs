@@ -37,7 +37,8 @@ impl Services {
     ) -> Result<Again, Fault> {
         let head = head::Model { directory_version, ..self.store.head().await? };
         let found = self.store.courses(&[request.id]).await?.pop();
-        let (_, course) = found.ok_or_else(|| Fault::Internal(format!("{} is not there", request.id)))?;
+        let (_, mut course) = found.ok_or_else(|| Fault::Internal(format!("{} is not there", request.id)))?;
+        course.approvals = self.store.approvals(request.id).await?;
         let controls = self.control_facts().await?;
         let passage = course.passage(Some(approving));
         let asking: Vec<_> = controls
@@ -58,7 +59,7 @@ impl Services {
         let asking: Vec<_> = controls.iter().filter(|control| control.asks()).map(|control| control.source).collect();
         let readings = self.read_sources(&asking, &parties(&request)).await;
         let sets = possible_sets(&controls, &stored.policy.stages, request.target_id);
-        let approvers = self.store.resolve(&sets, request.requestor_id, request.target_id).await?;
+        let approvers = self.store.resolve(&sets, request.requestor_id, request.target_id, self.clock.now()).await?;
         let waited = Seconds((self.clock.now().0 - request.created_at.0).max(0) / 1_000_000);
         let facts =
             Facts { directory_version: head.directory_version, controls, readings, approvers, waited, ..stored };
@@ -185,15 +186,15 @@ impl Services {
         }
         // Who could decide is asked only where there is something to decide.
         let sets = possible_sets(&facts.controls, &[], request.target_id);
-        facts.approvers = self.store.resolve(&sets, request.requestor_id, request.target_id).await?;
+        facts.approvers = self.store.resolve(&sets, request.requestor_id, request.target_id, self.clock.now()).await?;
         Ok(plan(&facts))
     }
 
-    async fn control_facts(&self) -> Result<Vec<ControlFacts>, Fault> {
+    pub(super) async fn control_facts(&self) -> Result<Vec<ControlFacts>, Fault> {
         Ok(self.store.controls().await?.into_iter().map(control_facts).collect())
     }
 
-    async fn read_sources(&self, sources: &[RiskSource], people: &[UserId]) -> Vec<Reading> {
+    pub(super) async fn read_sources(&self, sources: &[RiskSource], people: &[UserId]) -> Vec<Reading> {
         let readings = sources.iter().map(|source| self.sources.read(*source, people, &self.clock));
         join_all(readings).await.into_iter().flatten().collect()
     }

@@ -16,6 +16,7 @@ pub mod risk;
 pub mod source;
 mod stage;
 mod sweep;
+pub mod sync;
 pub mod watch;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use read::{ExplanationRow, Listing, PageInput};
 pub use request::{Preview, Submit};
 pub use risk::Sources;
 pub use stage::Decide;
+pub use sync::Followed;
 
 use crate::clock::Clock;
 use crate::domain::permission::{Actor, Principal, Right};
@@ -64,6 +66,8 @@ pub enum Fault {
     LimitExceeded(String),
     /// The database cannot answer now; for the log, never for the caller.
     Unavailable(String),
+    /// The roles of whoever decides are too old to go by, and cannot be asked for now; why, for the log.
+    RolesUnknown(String),
     /// A fault of the program; for the log, never for the caller.
     Internal(String),
 }
@@ -120,6 +124,7 @@ pub struct Services {
     refusals: stage::RefusalLog,
     /// ID Protection's risk, where that is kept elsewhere.
     watch: Option<watch::Watch>,
+    followed: Option<Followed>,
     /// What this instance is called among the others.
     instance: String,
 }
@@ -128,9 +133,17 @@ impl Services {
     /// Puts them together.
     pub fn new(store: Store, clock: Clock, sources: Sources, cursors: CursorKey) -> Services {
         let follower = Arc::new(Follower::new(store.clone()));
-        let instance = uuid::Uuid::new_v4().to_string();
-        let refusals = stage::RefusalLog::default();
-        Services { store, clock, sources, cursors, follower, refusals, watch: None, instance }
+        Services {
+            store,
+            clock,
+            sources,
+            cursors,
+            follower,
+            refusals: stage::RefusalLog::default(),
+            watch: None,
+            followed: None,
+            instance: uuid::Uuid::new_v4().to_string(),
+        }
     }
 
     /// The same with ID Protection's risk kept elsewhere.
@@ -144,6 +157,11 @@ impl Services {
     /// Is ID Protection's risk kept elsewhere?
     pub fn is_watching(&self) -> bool {
         self.watch.is_some()
+    }
+
+    /// The same, with a directory that is followed.
+    pub fn following(self, followed: Option<Followed>) -> Services {
+        Services { followed, ..self }
     }
 
     /// Now, by the clock that everything here goes by.
@@ -216,6 +234,8 @@ impl Services {
 
     /// Takes no more commits, and waits for those under way.
     pub async fn stop(&self) {
+        // Somebody else takes over at once; where this fails, once the lease has ended.
+        let _ = self.let_go(lease::Work::Directory).await;
         self.store.stop().await;
     }
 

@@ -196,7 +196,7 @@ impl Services {
         let readings = asking.iter().map(|source| self.sources.read(*source, &people, &self.clock));
         let readings = futures_util::future::join_all(readings).await.into_iter().flatten().collect();
         let sets = possible_sets(&controls, &policy.stages.0, target_id);
-        let approvers = self.store.resolve(&sets, requestor_id, target_id).await?;
+        let approvers = self.store.resolve(&sets, requestor_id, target_id, self.clock.now()).await?;
         let facts = Facts {
             request_type: if is_on_behalf { RequestType::OnBehalfAdd } else { RequestType::UserAdd },
             requestor: requestor_id,
@@ -283,6 +283,8 @@ pub(super) fn control_facts(row: control::Model) -> ControlFacts {
             WhenUndetermined::Hold => row.hold_timeout,
             WhenUndetermined::RequireStage => entity::Seconds::default(),
         },
+        refuse_risky_approvers: row.refuse_risky_approvers,
+        reprove_before_delivery: row.reprove_before_delivery,
     }
 }
 

@@ -2,17 +2,23 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
-use entity::{AssignmentId, Coverage, DecisionId, RequestId, Seconds, StageId, Timestamp, Verdict};
+use entity::{
+    AssignmentId, Coverage, DecisionId, EvaluationId, RequestId, RiskLevel, RiskSource, Seconds, StageId, StageKind,
+    StageStatus, Timestamp, Verdict,
+};
 
 use super::{ATTEMPTS, Denied, Done, Fault, Services};
 use crate::domain::coverage;
-use crate::domain::decision::{self, DecisionIds};
-use crate::domain::permission::{Actor, Principal};
+use crate::domain::decision::{self, Decided, DecisionIds, OwnRisk, Standing};
+use crate::domain::permission::{Actor, Principal, risk_source};
 use crate::domain::plan::Plan;
 use crate::domain::refusal::{Code, Refusal};
-use crate::store::StoreError;
+use crate::store::{DecisionRows, StoreError};
 
+/// How long whoever decides waits for their roles to be asked for.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// The same refusal of the same person is told to the log once in this time.
 const REFUSAL_PAUSE: Seconds = Seconds(60);
 /// Refusals that are remembered; past that the oldest minute is forgotten.
@@ -27,6 +33,8 @@ pub struct Decide {
     pub verdict: Verdict,
     /// Why.
     pub justification: Option<String>,
+    /// The reading that was seen; another one shown now refuses.
+    pub expected_evaluation: Option<EvaluationId>,
 }
 
 /// Who was refused what, where.
@@ -65,13 +73,28 @@ impl Services {
     /// not pending.
     pub async fn decide(&self, actor: &Actor, input: Decide) -> Done<RequestId> {
         for _ in 0..ATTEMPTS {
-            let Some(rows) = self.store.decision_rows(actor, input.stage).await? else {
+            let Some(rows) = self.store.decision_rows(actor, input.stage, self.clock.now()).await? else {
                 return Err(Refusal::not_found("stageId", "approval stage").into());
             };
             // Roles are read after the directory's version, which the commit asks for again: what was read still stands there.
             let actor = self.actor_now(&actor.principal).await?;
+            let (actor, standing, roles_read_at) = self.with_roles(actor, &rows).await?;
+            let role = actor.user_id().zip(decision::role_for(rows.stage.kind, &actor));
+            let role_group = match role {
+                Some((user, role)) => self.store.role_group(user, role).await?,
+                None => None,
+            };
             let next_coverage: Option<Coverage> =
                 rows.later.first().map(|(stage, able)| coverage::judge(*able, stage.escalated_at.is_some()));
+            let source = risk_source(rows.stage.kind);
+            let control = match source {
+                Some(source) => self.control_facts().await?.into_iter().find(|control| control.source == source),
+                None => None,
+            };
+            let evaluations = match input.expected_evaluation {
+                Some(_) => self.store.evaluations_of(&[rows.request.id]).await?,
+                None => Vec::new(),
+            };
             let mut facts = decision::Facts {
                 directory_version: rows.directory_version,
                 now: self.clock.now(),
@@ -80,26 +103,36 @@ impl Services {
                 later: rows.later.into_iter().map(|(stage, _)| stage).collect(),
                 next_coverage,
                 again: None,
-                roles_read_at: None,
-                role_group: None,
-                standing: rows.standing,
+                roles_read_at,
+                role_group,
+                control,
+                own_risk: None,
+                expected_evaluation: input.expected_evaluation,
+                evaluations: evaluations.iter().filter(|row| Some(row.source) == source).map(|row| row.id).collect(),
+                standing,
             };
             let ids = DecisionIds { decision: DecisionId::new(), assignment: AssignmentId::new() };
             let why = &input.justification;
-            let mut decided = decision::decide(facts.clone(), &actor, input.verdict, why.clone(), ids);
-            if decided == Ok(None) {
-                // Nobody but who may give the last approval has the sources read.
-                let again = self.plan_again(&rows.request, rows.stage.id, facts.directory_version).await?;
-                facts.again = Some(again);
-                decided = decision::decide(facts, &actor, input.verdict, why.clone(), ids);
-            }
+            // Nobody but who may give the approval has the sources read: first for themselves, then for the last approval.
+            let decided = loop {
+                match decision::decide(facts.clone(), &actor, input.verdict, why.clone(), ids) {
+                    Ok(Decided::NeedsOwnRisk) if facts.own_risk.is_none() => {
+                        facts.own_risk = Some(self.own_risk(&actor, source, rows.position).await);
+                    }
+                    Ok(Decided::NeedsPlan) if facts.again.is_none() => {
+                        let again = self.plan_again(&rows.request, rows.stage.id, facts.directory_version).await?;
+                        facts.again = Some(again);
+                    }
+                    decided => break decided,
+                }
+            };
             match decided {
-                Ok(Some(plan)) => {
-                    if self.settle(plan).await?.is_some() {
+                Ok(Decided::Made(plan)) => {
+                    if self.settle(*plan).await?.is_some() {
                         return Ok(rows.request.id);
                     }
                 }
-                Ok(None) => {
+                Ok(Decided::NeedsOwnRisk | Decided::NeedsPlan) => {
                     return Err(Fault::Internal("a decision was not taken although risk was read".to_owned()).into());
                 }
                 Err(refusal) => {
@@ -111,6 +144,43 @@ impl Services {
         Err(Fault::Conflict.into())
     }
 
+    /// Who decides, with roles that are young enough to decide a stage of risk by; by what they belong to the stage's approvers; and
+    /// when those roles were read. Where the directory is followed and its copy is too old, they are asked for: what is said counts for
+    /// this decision, also for who is in a set that is a role. No answer: nothing is decided.
+    async fn with_roles(
+        &self,
+        actor: Actor,
+        rows: &DecisionRows,
+    ) -> Result<(Actor, Option<Standing>, Option<Timestamp>), Fault> {
+        let (standing, Some(followed)) = (rows.standing.clone(), &self.followed) else {
+            return Ok((actor, rows.standing.clone(), None));
+        };
+        let (read_at, now) = (self.directory_read_at().await?, self.clock.now());
+        let is_young = read_at.is_some_and(|at| now <= at.plus(followed.role_max_age));
+        // Of a stage that cannot be decided nobody is asked.
+        let is_open = rows.stage.status == StageStatus::Pending && rows.stage.due_at.is_some_and(|due_at| now < due_at);
+        let Some(user) = actor.user_id().filter(|_| !is_young && is_open && rows.stage.kind != StageKind::Policy)
+        else {
+            return Ok((actor, standing, read_at));
+        };
+        let roles = match tokio::time::timeout(PATIENCE, followed.reader.roles_of(user)).await {
+            Ok(Ok(roles)) => roles,
+            Ok(Err(error)) => return Err(Fault::RolesUnknown(format!("{error:?}"))),
+            Err(_) => return Err(Fault::RolesUnknown("the directory's source took too long".to_owned())),
+        };
+        let standing = self.store.standing(&actor, rows.stage.id, Some(&roles)).await?;
+        Ok((Actor { roles, ..actor }, standing, Some(now)))
+    }
+
+    /// What a source says of somebody who is about to approve a stage of it; what cannot be had is UNDETERMINED.
+    async fn own_risk(&self, actor: &Actor, source: Option<RiskSource>, since: i64) -> OwnRisk {
+        let readings = match source.zip(actor.user_id()) {
+            Some((source, user)) => self.read_sources(&[source], &[user]).await,
+            None => Vec::new(),
+        };
+        OwnRisk { level: readings.first().map_or(RiskLevel::Undetermined, |reading| reading.level), since }
+    }
+
     async fn audit_refusal(
         &self,
         actor: &Actor,
@@ -118,7 +188,7 @@ impl Services {
         request: &entity::request::Model,
         code: Code,
     ) -> Result<(), Denied> {
-        if !matches!(code, Code::NotAnApprover | Code::RoleRequired) {
+        if !decision::is_told(code) {
             return Ok(());
         }
         let Some(repeats) = self.refusals.tell((actor.principal.clone(), stage.id, code), self.clock.now()) else {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use entity::{CommitId, Timestamp};
+use entity::{CommitId, DirectorySource, Timestamp};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
@@ -18,8 +18,9 @@ use super::judge::Live;
 use super::log::{self, Link};
 use super::pool::{LIMIT, Lease, Pool};
 use super::sql::{Db, Params};
+use super::stage::{self, Touched};
 use super::write::{Writes, put_all, remove};
-use super::{Read, StoreError, stage};
+use super::{Read, StoreError};
 use crate::clock::Clock;
 use crate::domain::coverage;
 use crate::domain::event::NewEvent;
@@ -33,6 +34,8 @@ const GROUP_ROWS: usize = 1_000;
 const QUEUE: usize = 4_096;
 /// How far an instance's clock may be off the database server's.
 const SKEW_MAX_MICROS: i64 = 2_000_000;
+/// Of so many people that a change of the directory touches, the stages that they have to do with are looked for.
+const FEW_PEOPLE: usize = 2_000;
 /// For a change of the directory, which is as large as the directory.
 const DIRECTORY_LIMIT: Duration = Duration::from_secs(600);
 /// Key of the log's advisory lock on PostgreSQL: "riskgate" in ASCII.
@@ -282,6 +285,7 @@ impl Committer {
         let (mut rows, mut events) = (Rows::default(), Vec::new());
         let mut outcomes = Vec::with_capacity(plans.len());
         let mut directory_version = live.directory_version;
+        let mut touched = Touched::default();
         for plan in plans {
             if let Err(guard) = live.admit(plan, now) {
                 outcomes.push(Outcome::Stale(guard));
@@ -289,6 +293,11 @@ impl Committer {
             }
             let mut told = plan.events.clone();
             rows.append(plan.rows.clone());
+            touched.add(plan);
+            remove(self.db, transaction, &plan.lost_marks).await?;
+            if let Some(source) = plan.directory_source {
+                self.set_source(transaction, source, "1 = 1").await?;
+            }
             if let Some(change) = &plan.directory {
                 directory_version += 1;
                 let again = self.change_directory(transaction, change, now).await?;
@@ -305,6 +314,16 @@ impl Committer {
         gather(&mut writes, rows, now)?;
         writes.put(&events)?;
         writes.run(transaction).await?;
+        let again = coverage::judge_again(touched.pending(self.db, transaction, now).await?);
+        if !again.rows.is_empty() {
+            let mut told = Vec::new();
+            self.tell(again.events, commit_id, now, &mut link, &mut told)?;
+            let mut writes = Writes::new(self.db);
+            gather(&mut writes, again.rows, now)?;
+            writes.put(&told)?;
+            writes.run(transaction).await?;
+            events.extend(told);
+        }
         if link.position != live.position || directory_version != live.directory_version {
             let mut params = Params::new(self.db);
             let (position, hash) = (params.add(link.position), params.add(link.hash.clone()));
@@ -345,12 +364,23 @@ impl Committer {
         put_all(self.db, transaction, &change.groups, |row| stamped(row.clone(), now)).await?;
         remove(self.db, transaction, &change.lost_roles).await?;
         put_all(self.db, transaction, &change.roles, Clone::clone).await?;
+        remove(self.db, transaction, &change.lost_assignments).await?;
+        put_all(self.db, transaction, &change.assignments, Clone::clone).await?;
         remove(self.db, transaction, &change.lost_members).await?;
         put_all(self.db, transaction, &change.members, Clone::clone).await?;
         let version = change.version;
         put_all(self.db, transaction, &change.ended, |(place, since)| place.row(*since, Some(version))).await?;
         put_all(self.db, transaction, &change.begun, |place| place.row(version, None)).await?;
-        Ok(coverage::judge_again(stage::pending(self.db, transaction).await?))
+        self.set_source(transaction, change.source, "directory_source IS NULL").await?;
+        Ok(coverage::judge_again(stage::pending_after(self.db, transaction, version, people_of(change), now).await?))
+    }
+
+    async fn set_source(&self, transaction: &DatabaseTransaction, source: DirectorySource, when: &str) -> Read<()> {
+        let mut params = Params::new(self.db);
+        let source = params.add(source.as_str().to_owned());
+        let text = format!("UPDATE deployment SET directory_source = {source} WHERE {when}");
+        transaction.execute_raw(params.statement(text)).await?;
+        Ok(())
     }
 
     /// A probe: a group that writes nothing shows that something could be written, and takes it back.
@@ -410,6 +440,15 @@ impl Committer {
     }
 }
 
+/// Whom a change touches: everybody whose account, roles or sets are others now. None: too many to look at one by one.
+fn people_of(change: &DirectoryChange) -> Option<Vec<String>> {
+    let moved = change.ended.iter().map(|(place, _)| place).chain(&change.begun).map(|place| place.user_id);
+    let mut people: Vec<_> = change.users.iter().map(|row| row.id).chain(moved).collect();
+    people.sort_unstable();
+    people.dedup();
+    (people.len() <= FEW_PEOPLE).then(|| people.into_iter().map(|id| id.0.to_string()).collect())
+}
+
 struct Prepared {
     commit_id: CommitId,
     outcomes: Vec<Outcome>,
@@ -461,7 +500,9 @@ fn gather(writes: &mut Writes, rows: Rows, now: Timestamp) -> Read<()> {
     put(writes, last(rows.risk_sweeps, |a, b| a.source == b.source), now)?;
     put(writes, insider_risks, now)?;
     put(writes, rows.idempotency, now)?;
-    put(writes, last(rows.progress, |a, b| a.name == b.name), now)
+    put(writes, last(rows.progress, |a, b| a.name == b.name), now)?;
+    put(writes, rows.syncs, now)?;
+    put(writes, rows.marks, now)
 }
 
 /// A place where a test can stop a debug build: the file that `FAILPOINT_RISKGATE` names holds the name of the point; on arrival it

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use entity::{
-    ApproverExclusion, ApproverTier, DirectoryRole, GroupId, StageKind, SubjectKind, UserId, canonical_uuid, group,
-    group_member, membership, role, user,
+    ApproverExclusion, ApproverTier, DirectoryRole, GroupId, StageKind, SubjectKind, Timestamp, UserId, canonical_uuid,
+    group, group_member, membership, role, role_assignment, user,
 };
 use sea_orm::{FromQueryResult, QueryResult, TryGetable, Value};
 use serde_json::json;
 
+use super::risk::at_risk;
 use super::sql::{Db, Params};
 use super::{Read, Store, StoreError};
 use crate::domain::explanation::Excluded;
@@ -41,6 +42,8 @@ pub struct DirectoryState {
     pub users: HashMap<UserId, user::Model>,
     /// Who holds what.
     pub roles: Vec<role::Model>,
+    /// Who is given what directly.
+    pub assignments: Vec<role_assignment::Model>,
     /// Every group, deleted ones too.
     pub groups: HashMap<GroupId, group::Model>,
     /// Direct members.
@@ -99,9 +102,15 @@ impl Store {
         Ok(if rows.len() == 1 { rows.pop() } else { None })
     }
 
-    /// Who could decide each of these sets now (enabled, neither requestor nor target, holding the role that the stage needs), and who
-    /// of them could not, and why.
-    pub async fn resolve(&self, sets: &[SetQuery], requestor: UserId, target: UserId) -> Read<Vec<Resolved>> {
+    /// Who could decide each of these sets now (enabled, neither requestor nor target, holding the role that the stage needs, not at risk
+    /// where the control asks for that), and who of them could not, and why.
+    pub async fn resolve(
+        &self,
+        sets: &[SetQuery],
+        requestor: UserId,
+        target: UserId,
+        now: Timestamp,
+    ) -> Read<Vec<Resolved>> {
         if sets.is_empty() {
             return Ok(Vec::new());
         }
@@ -125,7 +134,8 @@ impl Store {
         };
         let (requestor, target) = (params.add(requestor), params.add(target));
         let holds = holds_role("q.stage", "m.user_id");
-        use ApproverExclusion::{Disabled, NoRole, Requestor, Target};
+        let is_at_risk = at_risk("q.stage", "m.user_id", &params.add(now));
+        use ApproverExclusion::{AtRisk, Disabled, NoRole, Requestor, Target};
         let text = format!(
             "SELECT stage, ordinal, tier, user_id, why, total FROM (SELECT x.*, \
              ROW_NUMBER() OVER (PARTITION BY x.stage, x.ordinal, x.tier, x.why IS NULL ORDER BY x.user_id) AS place, \
@@ -133,7 +143,7 @@ impl Store {
              FROM (SELECT DISTINCT q.stage, q.ordinal, q.tier, m.user_id, \
              CASE WHEN m.user_id = {requestor} THEN '{Requestor}' WHEN m.user_id = {target} THEN '{Target}' \
              WHEN NOT u.is_enabled OR u.deleted_at IS NOT NULL THEN '{Disabled}' \
-             WHEN NOT {holds} THEN '{NoRole}' END AS why FROM ({wanted}) q \
+             WHEN NOT {holds} THEN '{NoRole}' WHEN {is_at_risk} THEN '{AtRisk}' END AS why FROM ({wanted}) q \
              JOIN membership m ON m.kind = q.kind AND m.subject = q.subject AND m.until IS NULL \
              JOIN directory_user u ON u.id = m.user_id) x) y \
              WHERE place <= CASE WHEN why IS NULL THEN 100 ELSE 20 END ORDER BY stage, ordinal, tier, user_id"
@@ -243,6 +253,11 @@ impl Store {
             Ok(())
         })
         .await?;
+        self.each("directory_role_assignment", &["role", "principal_id"], "1 = 1", |row| {
+            state.assignments.push(role_assignment::Model::from_query_result(row, "")?);
+            Ok(())
+        })
+        .await?;
         self.each("directory_group_member", &["group_id", "member_id"], "1 = 1", |row| {
             state.members.push(group_member::Model::from_query_result(row, "")?);
             Ok(())
@@ -288,7 +303,7 @@ impl Store {
 /// Rows of a large table that are read at a time.
 const CHUNK: usize = 5_000;
 
-fn place(row: &membership::Model) -> Read<Place> {
+pub(super) fn place(row: &membership::Model) -> Read<Place> {
     let broken = || StoreError::Data(format!("a membership names {:?}", row.subject));
     let subject = match row.kind {
         SubjectKind::Role => {

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use entity::{PackageId, RequestId, Timestamp, UserId};
+use entity::{DirectorySource, PackageId, RequestId, Timestamp, UserId};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult, TryGetable, Value};
 use serde_json::json;
 
@@ -21,6 +21,8 @@ pub struct Live {
     pub hash: String,
     /// The directory's version.
     pub directory_version: i64,
+    /// Where the directory comes from; only where a guard asks.
+    directory_source: Option<DirectorySource>,
     /// The database server's clock, where it has one of its own.
     pub server_now: Option<Timestamp>,
     versions: HashMap<(Table, String), i64>,
@@ -38,16 +40,18 @@ enum Table {
     Request,
     Stage,
     Assignment,
+    Sync,
 }
 
 impl Table {
-    const ALL: [(Table, &'static str, &'static str); 6] = [
+    const ALL: [(Table, &'static str, &'static str); 7] = [
         (Table::Control, "control", "source"),
         (Table::Package, "package", "id"),
         (Table::Policy, "policy", "id"),
         (Table::Request, "request", "id"),
         (Table::Stage, "stage", "id"),
         (Table::Assignment, "assignment", "id"),
+        (Table::Sync, "directory_sync", "stream"),
     ];
 }
 
@@ -60,6 +64,7 @@ fn versioned(guard: &Guard) -> Option<(Table, String, i64)> {
         Guard::Request(id, version) => (Table::Request, id.0.to_string(), *version),
         Guard::Stage(id, version) => (Table::Stage, id.0.to_string(), *version),
         Guard::Assignment(id, version) => (Table::Assignment, id.0.to_string(), *version),
+        Guard::Sync(stream, version) => (Table::Sync, stream.as_str().to_owned(), *version),
         _ => return None,
     })
 }
@@ -119,6 +124,9 @@ impl Live {
                  JOIN ({wanted}) w ON w.user_id = i.user_id AND w.key = i.key"
             ));
         }
+        if guards().any(|guard| matches!(guard, Guard::DirectoryFrom(_))) {
+            parts.push("SELECT 'source', directory_source, NULL, 0, 0, 0 FROM deployment WHERE id = 1".to_owned());
+        }
         let since = guards().filter_map(|guard| match guard {
             Guard::NoNews(_, position) => Some(*position),
             _ => None,
@@ -150,6 +158,7 @@ impl Live {
                     self.server_now = Some(Timestamp(i64::try_get(row, "", "third")?));
                 }
             }
+            "source" => self.directory_source = Option::<DirectorySource>::try_get(row, "", "name")?,
             "slot" => {
                 self.slots.insert((UserId::try_get(row, "", "name")?, PackageId::try_get(row, "", "other")?));
             }
@@ -191,6 +200,7 @@ impl Live {
         rows.requests.iter().for_each(|row| at(Table::Request, row.id.0.to_string(), row.version));
         rows.stages.iter().for_each(|row| at(Table::Stage, row.id.0.to_string(), row.version));
         rows.assignments.iter().for_each(|row| at(Table::Assignment, row.id.0.to_string(), row.version));
+        rows.syncs.iter().for_each(|row| at(Table::Sync, row.stream.as_str().to_owned(), row.version));
         for request in &rows.requests {
             let slot = (request.target_id, request.package_id);
             if request.holds_slot {
@@ -213,6 +223,7 @@ impl Live {
         }
         match guard {
             Guard::Directory(version) => self.directory_version == *version,
+            Guard::DirectoryFrom(source) => self.directory_source.is_none_or(|from| from == *source),
             Guard::SlotFree(user, package) => !self.slots.contains(&(*user, *package)),
             Guard::Key(user, key, seen) => self.keys.get(&(*user, key.clone())).copied() == *seen,
             Guard::NoNews(user, position) => self.news.get(user).is_none_or(|newest| newest <= position),

@@ -161,8 +161,19 @@ impl Store {
 
     /// How far along the log what it tells of risk has been acted on.
     pub async fn risk_progress(&self) -> Read<progress::Model> {
-        let row = self.row(Params::new(self.db).statement("SELECT * FROM progress WHERE name = 'RISK'")).await?;
-        row.ok_or_else(|| super::StoreError::Data("the progress along the log is missing".to_owned()))
+        self.progress("RISK").await
+    }
+
+    /// The moment up to which the end of people's insider risk has been acted on.
+    pub async fn expiry_progress(&self) -> Read<progress::Model> {
+        self.progress("INSIDER_RISK_EXPIRY").await
+    }
+
+    async fn progress(&self, name: &str) -> Read<progress::Model> {
+        let mut params = Params::new(self.db);
+        let id = params.add(name.to_owned());
+        let row = self.row(params.statement(format!("SELECT * FROM progress WHERE name = {id}"))).await?;
+        row.ok_or_else(|| super::StoreError::Data(format!("the progress {name} is missing")))
     }
 
     /// The next events after `position` about one request.

@@ -18,6 +18,7 @@ mod request;
 mod risk;
 mod sql;
 mod stage;
+mod sync;
 mod user;
 mod write;
 
@@ -38,7 +39,8 @@ pub use lease::{Pace, Slot};
 pub use page::{Cursor, Key, Page, PageArgs};
 pub use request::{AssignmentFilter, RequestFilter, RequestRow};
 pub use sql::Db;
-pub use stage::{StageFilter, StageRow, kinds_of};
+pub use stage::{DecisionRows, StageFilter, StageRow, kinds_of};
+pub use sync::{Left, Unnamed};
 pub use user::{NAME_ORDER, UserFilter};
 
 /// Why the database did not answer.

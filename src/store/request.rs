@@ -3,17 +3,19 @@
 use std::collections::HashMap;
 
 use entity::{
-    AssignmentId, AssignmentState, PackageId, RequestId, RequestState, Timestamp, UserId, assignment, evaluation,
-    explanation, idempotency, request, stage,
+    AssignmentId, AssignmentState, PackageId, RequestId, RequestState, StageId, Timestamp, UserId, Verdict, assignment,
+    evaluation, explanation, idempotency, request, stage,
 };
 use sea_orm::{FromQueryResult, TryGetable};
 
 use super::access::{self, Viewer};
+use super::directory::holds_role;
 use super::page::{Kind, List, PageArgs, flag};
 use super::sql::Params;
 use super::{Page, Read, Store};
-use crate::domain::living::Course;
+use crate::domain::living::{Approval, Course};
 use crate::domain::permission::Actor;
+use crate::domain::route::Lost;
 
 /// A request as somebody sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,10 +146,36 @@ impl Store {
             let course = Course {
                 stages: stages.remove(&request.id).unwrap_or_default(),
                 evaluations: evaluations.remove(&request.id).unwrap_or_default(),
+                approvals: Vec::new(),
             };
             (request, course)
         });
         Ok(courses.collect())
+    }
+
+    /// What has become of those who approved the stages of risk of a request.
+    pub async fn approvals(&self, request: RequestId) -> Read<Vec<Approval>> {
+        let mut params = Params::new(self.db);
+        let request = params.add(request);
+        let text = format!(
+            "SELECT d.stage_id, u.id IS NULL OR u.deleted_at IS NOT NULL AS is_deleted, \
+             u.id IS NOT NULL AND NOT u.is_enabled AS is_disabled, NOT {} AS is_without_role \
+             FROM decision d JOIN stage s ON s.id = d.stage_id LEFT JOIN directory_user u ON u.id = d.user_id \
+             WHERE d.request_id = {request} AND d.verdict = '{}' AND s.kind <> 'POLICY'",
+            holds_role("s.kind", "d.user_id"),
+            Verdict::Approve
+        );
+        let rows = self.all(params.statement(text)).await?;
+        let approval = |row| {
+            let lost = match (flag(row, "is_deleted")?, flag(row, "is_disabled")?, flag(row, "is_without_role")?) {
+                (true, _, _) => Some(Lost::Deleted),
+                (_, true, _) => Some(Lost::Disabled),
+                (_, _, true) => Some(Lost::Role),
+                _ => None,
+            };
+            Ok(Approval { stage: StageId::try_get(row, "", "stage_id")?, lost })
+        };
+        rows.iter().map(approval).collect()
     }
 
     /// The next requests of a person, by id, that wait for an approval; with `has_risk_stage`, only those that have one of risk.

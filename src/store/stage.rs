@@ -1,19 +1,23 @@
 //! Approval stages: as they are shown, as they are decided, and as the clockwork finds them.
 
+use std::collections::HashSet;
+
 use entity::{
-    ApproverTier, PackageId, RequestId, RiskSource, Row, StageId, StageKind, SubjectKind, SubjectSet, Timestamp,
-    UserId, decision, evaluation, request, stage,
+    ApproverTier, DirectoryRole, PackageId, RequestId, RiskSource, Row, StageId, StageKind, StageStatus, SubjectKind,
+    SubjectSet, Timestamp, UserId, decision, evaluation, request, stage,
 };
 use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, QueryResult, TryGetable};
 
 use super::access::{self, HOLDS, Viewer, in_force};
 use super::directory::holds_role;
 use super::page::{Kind, List, PageArgs, flag};
+use super::risk::at_risk;
 use super::sql::{Db, Params};
 use super::{Page, Read, Store, StoreError};
 use crate::domain::coverage::{Able, PendingStage};
 use crate::domain::decision::Standing;
-use crate::domain::permission::{Actor, stage_kind};
+use crate::domain::permission::{Actor, Right, right_to_decide, stage_kind};
+use crate::domain::plan::Plan;
 
 /// A stage as somebody sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub struct StageFilter {
 pub struct DecisionRows {
     /// The directory's version, read before or with everything else.
     pub directory_version: i64,
+    /// The position of the log, likewise.
+    pub position: i64,
     /// The request.
     pub request: request::Model,
     /// The stage.
@@ -98,15 +104,16 @@ fn stage_row(row: &QueryResult) -> Read<StageRow> {
     })
 }
 
-/// Whether anybody of each tier of stage `s` of request `r` could decide it now.
-fn able_columns() -> String {
+/// Whether anybody of each tier of stage `s` of request `r` could decide it at `now` (an expression).
+fn able_columns(now: &str) -> String {
     let able = |tier: &str| {
         format!(
             "EXISTS (SELECT 1 FROM stage_approver a CROSS JOIN membership m CROSS JOIN directory_user u \
              WHERE a.stage_id = s.id AND a.tier = '{tier}' AND m.kind = a.kind AND m.subject = a.subject AND m.until IS NULL \
              AND u.id = m.user_id AND u.is_enabled AND u.deleted_at IS NULL \
-             AND m.user_id <> r.requestor_id AND m.user_id <> r.target_id AND {})",
-            holds_role("s.kind", "m.user_id")
+             AND m.user_id <> r.requestor_id AND m.user_id <> r.target_id AND {} AND NOT {})",
+            holds_role("s.kind", "m.user_id"),
+            at_risk("s.kind", "m.user_id", now)
         )
     };
     format!(
@@ -130,16 +137,103 @@ fn prefixed<R: Row>(alias: &str, prefix: &str) -> String {
     R::COLUMNS.iter().map(|column| format!("{alias}.\"{column}\" AS {prefix}{column}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Every pending stage with its request and who could decide it now: read under the log's lock by a change of the directory.
-pub(super) async fn pending(db: Db, transaction: &DatabaseTransaction) -> Read<Vec<PendingStage>> {
+/// What was written that may change who could decide a pending stage of risk, beside the directory.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    /// People whose risk may mean something else now.
+    pub people: HashSet<UserId>,
+    /// Kinds of stage whose control changed.
+    pub kinds: HashSet<StageKind>,
+    /// Stages of risk whose turn came: who could decide them was asked before the lock.
+    pub stages: HashSet<StageId>,
+}
+
+impl Touched {
+    /// Takes in what a plan writes.
+    pub fn add(&mut self, plan: &Plan) {
+        let rows = &plan.rows;
+        self.people.extend(rows.user_risks.iter().map(|row| row.user_id));
+        self.people.extend(rows.insider_risks.iter().map(|row| row.user_id));
+        self.people.extend(&plan.risk_ended);
+        self.kinds.extend(rows.controls.iter().map(|row| stage_kind(row.source)));
+        let is_open = |row: &&stage::Model| row.status == StageStatus::Pending && row.kind != StageKind::Policy;
+        self.stages.extend(rows.stages.iter().filter(is_open).map(|row| row.id));
+    }
+
+    /// The pending stages that it may have touched, with who could decide them now: read under the log's lock.
+    pub async fn pending(&self, db: Db, transaction: &DatabaseTransaction, now: Timestamp) -> Read<Vec<PendingStage>> {
+        // Most people decide nothing: then no stage is looked at.
+        let mut people = Vec::new();
+        if !self.people.is_empty() {
+            let mut params = Params::new(db);
+            let any = params.any(self.people.iter().map(|id| id.0.to_string()));
+            let roles: HashSet<_> =
+                StageKind::ALL.iter().filter_map(|kind| right_to_decide(*kind)).flat_map(Right::roles).collect();
+            let roles = params.any(roles.into_iter().map(|role| role.as_str()));
+            let text = format!("SELECT DISTINCT user_id FROM directory_role WHERE user_id {any} AND role {roles}");
+            for row in transaction.query_all_raw(params.statement(text)).await? {
+                people.push(String::try_get(&row, "", "user_id")?);
+            }
+        }
+        if people.is_empty() && self.kinds.is_empty() && self.stages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut params = Params::new(db);
+        let mut tests = Vec::new();
+        if !people.is_empty() {
+            tests.push(format!(
+                "0 < (SELECT count(*) FROM stage_approver a CROSS JOIN membership m WHERE a.stage_id = s.id \
+                 AND m.kind = a.kind AND m.subject = a.subject AND m.user_id {} AND m.until IS NULL)",
+                params.any(people)
+            ));
+        }
+        if !self.kinds.is_empty() {
+            tests.push(format!("s.kind {}", params.any(self.kinds.iter().map(|kind| kind.as_str()))));
+        }
+        if !self.stages.is_empty() {
+            tests.push(format!("s.id {}", params.any(self.stages.iter().map(|id| id.0.to_string()))));
+        }
+        pending(transaction, params, &format!("s.kind <> 'POLICY' AND ({})", tests.join(" OR ")), now).await
+    }
+}
+
+/// The pending stages that a change of the directory to `version` may touch, with who could decide them now: read under the log's lock.
+/// Where it is told which few people it touches, only stages whose sets they are in, or were until now; else all.
+pub(super) async fn pending_after(
+    db: Db,
+    transaction: &DatabaseTransaction,
+    version: i64,
+    people: Option<Vec<String>>,
+    now: Timestamp,
+) -> Read<Vec<PendingStage>> {
+    let mut params = Params::new(db);
+    let which = match people {
+        None => "1 = 1".to_owned(),
+        Some(people) => {
+            let (any, version) = (params.any(people), params.add(version));
+            format!(
+                "s.id IN (SELECT a.stage_id FROM membership m CROSS JOIN stage_approver a WHERE m.user_id {any} \
+                 AND (m.until IS NULL OR m.until = {version}) AND a.kind = m.kind AND a.subject = m.subject)"
+            )
+        }
+    };
+    pending(transaction, params, &which, now).await
+}
+
+async fn pending(
+    transaction: &DatabaseTransaction,
+    mut params: Params,
+    which: &str,
+    now: Timestamp,
+) -> Read<Vec<PendingStage>> {
     let text = format!(
-        "SELECT {}, {}, {} FROM stage s JOIN request r ON r.id = s.request_id WHERE s.status = 'PENDING' \
+        "SELECT {}, {}, {} FROM stage s JOIN request r ON r.id = s.request_id WHERE s.status = 'PENDING' AND {which} \
          ORDER BY s.pending_since, s.id",
         prefixed::<stage::Model>("s", "s_"),
         prefixed::<request::Model>("r", "r_"),
-        able_columns()
+        able_columns(&params.add(now))
     );
-    let rows = transaction.query_all_raw(Params::new(db).statement(text)).await?;
+    let rows = transaction.query_all_raw(params.statement(text)).await?;
     rows.iter()
         .map(|row| {
             Ok(PendingStage {
@@ -287,21 +381,22 @@ impl Store {
     }
 
     /// What a decision on a stage is judged by; `None` where the person does not see the stage.
-    pub async fn decision_rows(&self, actor: &Actor, id: StageId) -> Read<Option<DecisionRows>> {
+    pub async fn decision_rows(&self, actor: &Actor, id: StageId, now: Timestamp) -> Read<Option<DecisionRows>> {
         let mut params = Params::new(self.db);
         let viewer = Viewer::new(&mut params, actor);
         let stage_id = params.add(id);
         let text = format!(
-            "SELECT r.*, (SELECT directory_version FROM head WHERE id = 1) AS directory_version FROM stage s0 \
-             JOIN request r ON r.id = s0.request_id WHERE s0.id = {stage_id} AND {} AND (s0.kind = 'POLICY' OR {})",
+            "SELECT r.*, h.directory_version, h.position FROM stage s0 CROSS JOIN head h \
+             JOIN request r ON r.id = s0.request_id WHERE h.id = 1 AND s0.id = {stage_id} AND {} AND (s0.kind = 'POLICY' OR {})",
             access::sees_request(&viewer),
             access::reads_risk(&viewer)
         );
         let Some(row) = self.one(params.statement(text)).await? else { return Ok(None) };
         let directory_version = i64::try_get(&row, "", "directory_version")?;
+        let position = i64::try_get(&row, "", "position")?;
         let request = request::Model::from_query_result(&row, "")?;
 
-        let stages = self.undecided_with_able(request.id, Some(id)).await?;
+        let stages = self.undecided_with_able(request.id, Some(id), now).await?;
         let mut later = Vec::new();
         let mut found = None;
         for (stage, able) in stages {
@@ -313,28 +408,44 @@ impl Store {
         }
         let Some(stage) = found else { return Ok(None) };
 
+        let standing = self.standing(actor, id, None).await?;
+        Ok(Some(DecisionRows { directory_version, position, request, stage, later, standing }))
+    }
+
+    /// By which entry somebody belongs to the approvers of a stage. With `asked`, the roles that were asked for outside, those count in
+    /// place of the roles that the directory knows.
+    pub async fn standing(
+        &self,
+        actor: &Actor,
+        stage: StageId,
+        asked: Option<&[DirectoryRole]>,
+    ) -> Read<Option<Standing>> {
         let mut params = Params::new(self.db);
-        let (stage_id, user) = (params.add(id), access::user(&mut params, actor));
+        let (stage_id, user) = (params.add(stage), access::user(&mut params, actor));
         let in_force = in_force("a", "s");
+        let known = format!(
+            "0 < (SELECT count(*) FROM membership m WHERE m.kind = a.kind AND m.subject = a.subject AND m.user_id = {user} AND {HOLDS})"
+        );
+        let belongs = match asked {
+            None => known,
+            Some(roles) => {
+                let any = params.any(roles.iter().map(|role| role.as_str()));
+                format!("((a.kind = 'ROLE' AND a.subject {any}) OR (a.kind <> 'ROLE' AND {known}))")
+            }
+        };
         let text = format!(
-            "SELECT a.tier, a.kind, a.subject FROM stage s CROSS JOIN stage_approver a CROSS JOIN membership m \
-             WHERE s.id = {stage_id} AND a.stage_id = s.id AND m.kind = a.kind AND m.subject = a.subject AND m.user_id = {user} \
-             AND {in_force} AND {HOLDS} \
+            "SELECT a.tier, a.kind, a.subject FROM stage s CROSS JOIN stage_approver a \
+             WHERE s.id = {stage_id} AND a.stage_id = s.id AND {in_force} AND {belongs} \
              ORDER BY CASE a.tier WHEN 'PRIMARY' THEN 0 WHEN 'ALTERNATE' THEN 1 ELSE 2 END, a.ordinal LIMIT 1"
         );
-        let standing = match self.one(params.statement(text)).await? {
-            Some(row) => {
-                let kind = SubjectKind::try_get(&row, "", "kind")?;
-                let subject = String::try_get(&row, "", "subject")?;
-                let group_path = match (kind, actor.user_id()) {
-                    (SubjectKind::Group, Some(user)) => self.group_path(&subject, user).await?,
-                    _ => Vec::new(),
-                };
-                Some(Standing { tier: ApproverTier::try_get(&row, "", "tier")?, kind, subject, group_path })
-            }
-            None => None,
+        let Some(row) = self.one(params.statement(text)).await? else { return Ok(None) };
+        let kind = SubjectKind::try_get(&row, "", "kind")?;
+        let subject = String::try_get(&row, "", "subject")?;
+        let group_path = match (kind, actor.user_id()) {
+            (SubjectKind::Group, Some(user)) => self.group_path(&subject, user).await?,
+            _ => Vec::new(),
         };
-        Ok(Some(DecisionRows { directory_version, request, stage, later, standing }))
+        Ok(Some(Standing { tier: ApproverTier::try_get(&row, "", "tier")?, kind, subject, group_path }))
     }
 
     /// The undecided stages of a request in order, and `also`, each with who could decide it now.
@@ -342,14 +453,15 @@ impl Store {
         &self,
         request: RequestId,
         also: Option<StageId>,
+        now: Timestamp,
     ) -> Read<Vec<(stage::Model, Able)>> {
         let mut params = Params::new(self.db);
         let request = params.add(request);
         let also = params.add(also);
+        let able_columns = able_columns(&params.add(now));
         let text = format!(
-            "SELECT s.*, {} FROM stage s JOIN request r ON r.id = s.request_id WHERE s.request_id = {request} \
-             AND (s.status IN ('WAITING', 'PENDING') OR s.id = {also}) ORDER BY s.order_key",
-            able_columns()
+            "SELECT s.*, {able_columns} FROM stage s JOIN request r ON r.id = s.request_id WHERE s.request_id = {request} \
+             AND (s.status IN ('WAITING', 'PENDING') OR s.id = {also}) ORDER BY s.order_key"
         );
         self.all(params.statement(text))
             .await?
@@ -377,19 +489,24 @@ impl Store {
         self.rows(params.statement(text)).await
     }
 
-    /// When the clockwork has something to do next: the earliest deadline, escalation, end of an assignment, or new try
-    /// of a request that waits for a source.
+    /// When the clockwork has something to do next: the earliest deadline, escalation, end of an assignment, new try of
+    /// a request that waits for a source, or end of somebody's insider risk.
     pub async fn next_due(&self) -> Read<Option<Timestamp>> {
         // Not `min(…)`: SQLite scans a partial index for it.
         let first = |column: &str, table: &str, filter: &str| {
             format!("SELECT at FROM (SELECT {column} AS at FROM {table} WHERE {filter} ORDER BY {column} LIMIT 1) x")
         };
         let text = format!(
-            "SELECT min(at) AS at FROM ({} UNION ALL {} UNION ALL {} UNION ALL {}) y",
+            "SELECT min(at) AS at FROM ({} UNION ALL {} UNION ALL {} UNION ALL {} UNION ALL {}) y",
             first("due_at", "stage", "status = 'PENDING'"),
             first("escalate_at", "stage", "status = 'PENDING' AND escalated_at IS NULL AND escalate_at IS NOT NULL"),
             first("ends_at", "assignment", "state = 'DELIVERED' AND ends_at IS NOT NULL"),
-            first("retry_at", "request", "retry_at IS NOT NULL")
+            first("retry_at", "request", "retry_at IS NOT NULL"),
+            first(
+                "expires_at",
+                "insider_risk",
+                "expires_at > (SELECT position FROM progress WHERE name = 'INSIDER_RISK_EXPIRY')"
+            )
         );
         let row = self.one(Params::new(self.db).statement(text)).await?;
         match row {

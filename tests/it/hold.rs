@@ -109,7 +109,10 @@ story!(at_the_end_of_its_time_a_request_that_waited_gets_its_stage, with_a_switc
     assert_eq!(state(world, &request).await, "PENDING_APPROVAL");
     assert_eq!(kinds(world, &request).await, ["ID_PROTECTION_RISK"], "never a pass");
     let stage = world.whole(&request).await["currentStage"]["id"].clone();
-    assert_eq!(world.person("sofia").approves(&stage).await["state"], "DELIVERED");
+    let sofia = world.person("sofia");
+    assert_eq!(sofia.is_refused(&stage).await, "APPROVER_AT_RISK", "nor can her own risk be read");
+    says(Some(RiskLevel::None));
+    assert_eq!(sofia.approves(&stage).await["state"], "DELIVERED");
 });
 
 story!(a_request_that_waits_can_be_taken_back_and_survives_a_restart, with_a_switch(), |world| {

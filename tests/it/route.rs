@@ -29,6 +29,8 @@ fn control(source: RiskSource) -> impl Strategy<Value = ControlFacts> {
             reevaluation: Reevaluation::BeforeDelivery,
             when_undetermined: WhenUndetermined::RequireStage,
             hold_timeout: Seconds::default(),
+            refuse_risky_approvers: true,
+            reprove_before_delivery: true,
         },
     )
 }

@@ -7,13 +7,13 @@ use entity::{
     StageStatus, SubjectKind, SubjectSet, Timestamp, UserId, Verdict, WhenUndetermined, request, stage,
 };
 use proptest::prelude::*;
-use riskgate::domain::decision::{self, DecisionIds, Standing};
-use riskgate::domain::living::{Again, Course, review};
+use riskgate::domain::decision::{self, Decided, DecisionIds, Standing};
+use riskgate::domain::living::{Again, Approval, Course, review};
 use riskgate::domain::permission::{Actor, Principal, stage_kind};
 use riskgate::domain::plan::Plan;
 use riskgate::domain::request::{Submission, SubmissionIds, submit};
 use riskgate::domain::risk::{rank, selectable};
-use riskgate::domain::route::{ControlFacts, Eligibility, Facts, PolicyFacts, Reading, plan};
+use riskgate::domain::route::{ControlFacts, Eligibility, Facts, Lost, PolicyFacts, Reading, plan};
 use uuid::Uuid;
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
@@ -27,6 +27,8 @@ enum Step {
     Review,
     /// The pending stage is approved.
     Approve,
+    /// One of those who decide leaves, or comes back.
+    Moves(usize),
 }
 
 fn user(number: u128) -> UserId {
@@ -42,12 +44,13 @@ fn step() -> impl Strategy<Value = Step> {
         (any::<bool>(), proptest::sample::select(levels(source)))
             .prop_map(move |(is_target, level)| Step::Says(source, is_target, level))
     });
-    prop_oneof![4 => says, 2 => Just(Step::Review), 2 => Just(Step::Approve)]
+    prop_oneof![4 => says, 2 => Just(Step::Review), 3 => Just(Step::Approve), 1 => (0..2_usize).prop_map(Step::Moves)]
 }
 
 fn control(source: RiskSource) -> impl Strategy<Value = ControlFacts> {
     let selected = proptest::sample::subsequence(selectable(source).to_vec(), 1..=3);
-    (selected, proptest::sample::select(Reevaluation::ALL)).prop_map(move |(risk_levels, reevaluation)| ControlFacts {
+    let settings = (selected, proptest::sample::select(Reevaluation::ALL), any::<bool>());
+    settings.prop_map(move |(risk_levels, reevaluation, reprove_before_delivery)| ControlFacts {
         source,
         version: 1,
         is_enabled: true,
@@ -59,6 +62,8 @@ fn control(source: RiskSource) -> impl Strategy<Value = ControlFacts> {
         reevaluation,
         when_undetermined: WhenUndetermined::RequireStage,
         hold_timeout: Seconds::default(),
+        refuse_risky_approvers: true,
+        reprove_before_delivery,
     })
 }
 
@@ -68,6 +73,12 @@ struct Life {
     request: request::Model,
     course: Course,
     assignments: usize,
+    /// How often somebody has left.
+    left: usize,
+    /// Who of those who decide is there.
+    is_there: [bool; 2],
+    /// Who approved what.
+    approved: Vec<(StageId, usize)>,
 }
 
 impl Life {
@@ -120,7 +131,15 @@ impl Life {
             Submission { justification: None, key: None, key_seen: None, facts_json: String::new(), since: 0 };
         let made = submit(&facts, &route, submission, ids);
         let request = made.rows.requests[0].clone();
-        let mut life = Life { facts, request, course: Course::default(), assignments: 0 };
+        let mut life = Life {
+            facts,
+            request,
+            course: Course::default(),
+            assignments: 0,
+            left: 0,
+            is_there: [true; 2],
+            approved: Vec::new(),
+        };
         life.commit(made);
         life
     }
@@ -146,7 +165,18 @@ impl Life {
 
     fn again(&self, approving: Option<StageId>) -> Again {
         let evaluations = (0..4).map(|_| EvaluationId::new()).collect();
-        Again::plan(&self.facts, &self.course, approving, 0, vec![StageId::new(), StageId::new()], evaluations)
+        let mut course = self.course.clone();
+        if approving.is_some() {
+            let approval = |(stage, _): &(StageId, usize)| Approval { stage: *stage, lost: self.lost(*stage) };
+            course.approvals = self.approved.iter().map(approval).collect();
+        }
+        Again::plan(&self.facts, &course, approving, 0, vec![StageId::new(), StageId::new()], evaluations)
+    }
+
+    /// What who approved a stage has lost.
+    fn lost(&self, stage: StageId) -> Option<Lost> {
+        let (_, who) = self.approved.iter().find(|(approved, _)| *approved == stage)?;
+        (!self.is_there[*who]).then_some(Lost::Disabled)
     }
 
     fn pending(&self) -> Option<&stage::Model> {
@@ -155,9 +185,11 @@ impl Life {
 
     fn approve(&mut self) {
         let Some(stage) = self.pending().cloned() else { return };
+        let Some(decider) = self.is_there.iter().position(|is_there| *is_there) else { return };
+        let decider_id = user(9 + decider as u128);
         let later = self.course.stages.iter().filter(|other| other.order_key > stage.order_key).cloned().collect();
         let actor = Actor {
-            principal: Principal::Person(user(9)),
+            principal: Principal::Person(decider_id),
             roles: vec![DirectoryRole::SecurityAdministrator, DirectoryRole::ComplianceAdministrator],
         };
         let mut facts = decision::Facts {
@@ -168,23 +200,30 @@ impl Life {
             later,
             next_coverage: Some(Coverage::Primary),
             again: None,
+            control: None,
+            own_risk: None,
+            expected_evaluation: None,
+            evaluations: Vec::new(),
             roles_read_at: None,
             role_group: None,
             standing: Some(Standing {
                 tier: ApproverTier::Primary,
                 kind: SubjectKind::User,
-                subject: user(9).0.to_string(),
+                subject: decider_id.0.to_string(),
                 group_path: Vec::new(),
             }),
         };
         let ids = DecisionIds { decision: DecisionId::new(), assignment: AssignmentId::new() };
         let why = Some("Seen.".to_owned());
         let decide = |facts| decision::decide(facts, &actor, Verdict::Approve, why.clone(), ids).expect("he may");
-        let made = decide(facts.clone()).or_else(|| {
+        let mut made = decide(facts.clone());
+        if made == Decided::NeedsPlan {
             facts.again = Some(self.again(Some(stage.id)));
-            decide(facts)
-        });
-        self.commit(made.expect("a plan made again is enough"));
+            made = decide(facts);
+        }
+        let Decided::Made(plan) = made else { panic!("a plan made again is enough") };
+        self.commit(*plan);
+        self.approved.push((stage.id, decider));
     }
 
     fn take(&mut self, step: &Step) {
@@ -202,21 +241,37 @@ impl Life {
                 assert_eq!(more, None, "the same readings once more change nothing");
             }
             Step::Approve => self.approve(),
+            Step::Moves(who) => {
+                self.left += usize::from(self.is_there[*who]);
+                self.is_there[*who] = !self.is_there[*who];
+            }
         }
         self.check(matches!(step, Step::Review));
     }
 
-    /// The levels that somebody saw who approved a stage of this source.
-    fn seen(&self, source: RiskSource) -> Vec<RiskLevel> {
-        let stages =
-            self.course.stages.iter().filter(|s| s.kind == stage_kind(source) && s.status == StageStatus::Approved);
+    /// The approved stages of a source.
+    fn approvals(&self, source: RiskSource) -> impl Iterator<Item = &stage::Model> {
+        self.course.stages.iter().filter(move |s| s.kind == stage_kind(source) && s.status == StageStatus::Approved)
+    }
+
+    /// The approvals of this source that count no more, and that no approval which counts stands for.
+    fn unproved(&self, source: RiskSource) -> usize {
+        let key = |id| self.course.stages.iter().find(|stage| stage.id == id).map(|stage| stage.order_key);
+        let holds = |stage: &&stage::Model| self.lost(stage.id).is_none();
+        let answered = self.approvals(source).filter(holds).filter_map(|stage| key(stage.replaces_stage_id?)).max();
+        self.approvals(source).filter(|stage| !holds(stage) && Some(stage.order_key) > answered).count()
+    }
+
+    /// The levels that somebody saw who approved a stage of this source; with `is_proved`, only of approvals that count now.
+    fn seen(&self, source: RiskSource, is_proved: bool) -> Vec<RiskLevel> {
+        let stages = self.approvals(source).filter(|stage| !is_proved || self.lost(stage.id).is_none());
         let ids: Vec<_> = stages.flat_map(|s| [s.evaluation_id, s.latest_evaluation_id]).flatten().collect();
         self.course.evaluations.iter().filter(|e| ids.contains(&e.id)).map(|e| e.level).collect()
     }
 
     /// What the source says now and nobody has approved, though the control asks for it.
-    fn unapproved(&self, control: &ControlFacts) -> Vec<RiskLevel> {
-        let seen = self.seen(control.source);
+    fn unapproved(&self, control: &ControlFacts, is_proved: bool) -> Vec<RiskLevel> {
+        let seen = self.seen(control.source, is_proved);
         let own = self.facts.readings.iter().filter(|reading| reading.source == control.source);
         own.map(|reading| reading.level)
             .filter(|level| match level {
@@ -241,10 +296,16 @@ impl Life {
         assert!(self.course.stages.windows(2).all(|pair| pair[0].order_key < pair[1].order_key), "one order");
         for control in &self.facts.controls {
             let stages: Vec<_> = self.course.stages.iter().filter(|s| s.kind == stage_kind(control.source)).collect();
-            assert!(stages.len() < levels(control.source).len(), "at most one stage for each level but NONE");
+            let asked_again = stages.iter().filter(|stage| stage.replaces_stage_id.is_some()).count();
+            let most = (asked_again + 1) * (levels(control.source).len() - 1);
+            assert!(stages.len() - asked_again <= most, "one stage for each level but NONE, anew for each asked again");
+            assert!(asked_again <= self.left, "nothing is asked for again but because somebody left");
             let is_undecided = stages.iter().any(|s| s.status != StageStatus::Approved);
             if is_open && is_reviewed && control.reevaluation == Reevaluation::Continuous {
-                assert!(is_undecided || self.unapproved(control).is_empty(), "what became known is asked for at once");
+                assert!(
+                    is_undecided || self.unapproved(control, false).is_empty(),
+                    "what became known is asked for at once"
+                );
             }
         }
     }
@@ -261,14 +322,22 @@ proptest! {
     ) {
         let mut life = Life::new(vec![controls.0, controls.1], policy_stages);
         let mut delivered = false;
-        let ends = std::iter::repeat_n(Step::Approve, 2 * 4 + policy_stages);
-        for step in steps.into_iter().chain(ends) {
+        // Somebody stays to the end; who has left may stay away.
+        let ends = std::iter::repeat_n(Step::Approve, 2 * (4 + 1) + policy_stages);
+        for step in steps.into_iter().map(Some).chain([None]).chain(ends.map(Some)) {
+            let Some(step) = step else {
+                life.is_there[1] = true;
+                continue;
+            };
             life.take(&step);
             if life.request.state == RequestState::Delivered && !delivered {
                 delivered = true;
                 for control in &life.facts.controls {
                     let is_read = control.reevaluation != Reevaluation::AtSubmission;
-                    prop_assert!(!is_read || life.unapproved(control).is_empty(), "delivered past {:?}", life.unapproved(control));
+                    let missing = life.unapproved(control, control.reprove_before_delivery);
+                    prop_assert!(!is_read || missing.is_empty(), "delivered past {missing:?}");
+                    let unproved = life.unproved(control.source);
+                    prop_assert!(!control.reprove_before_delivery || unproved == 0, "delivered on {unproved} void approvals");
                 }
             }
         }

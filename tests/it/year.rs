@@ -12,10 +12,10 @@ use entity::{
 use futures_util::future::{join_all, select};
 use riskgate::clock::Clock;
 use riskgate::demo::{FINANCE_DATA, PRODUCTION_ACCESS, WIKI};
-use riskgate::domain::permission::stage_kind;
+use riskgate::domain::permission::{Actor, Principal, Right, right_to_decide, risk_source, stage_kind};
 use riskgate::domain::risk::{Cover, selectable};
-use riskgate::service::Sources;
 use riskgate::service::risk::{Observed, ObservedFuture, RiskReader};
+use riskgate::service::{Decide, Sources, Submit};
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, Statement};
 use serde_json::{Value, json};
 
@@ -86,7 +86,7 @@ struct Year {
     refused: usize,
 }
 
-/// A client that goes away: the call is dropped after a while, wherever it is.
+/// A call that nobody waits for any more: it is dropped after a while, wherever it is.
 async fn impatient<T>(turns: usize, call: impl Future<Output = T>) {
     let patience = async {
         for _ in 0..turns {
@@ -146,17 +146,27 @@ impl Year {
         for _ in 0..1 + self.dice.below(6) {
             let (target, package) = (self.somebody(), self.dice.pick(&self.packages));
             let manager = self.company.manager(target).filter(|_| self.dice.below(4) == 0);
-            let who = self.person(manager.unwrap_or(target));
+            let asker = manager.unwrap_or(target);
+            let (who, signed_in) = (self.person(asker), self.signed_in(asker).await);
+            let dropped = Submit {
+                package: package.as_str().and_then(|id| id.parse().ok()).expect("an id"),
+                policy: None,
+                target: Some(target),
+                justification: Some("For my work.".to_owned()),
+                idempotency_key: None,
+            };
             let target = manager.map(|_| target.to_string());
             let input = json!({ "accessPackageId": package, "targetId": target, "justification": "For my work." });
             let times = if self.dice.below(5) == 0 { 2 } else { 1 };
             for _ in 0..times {
                 let (who, input) = (who.clone(), json!({ "i": input }));
-                let turns = (self.dice.below(6) == 0).then(|| self.dice.below(400));
+                let turns = (self.dice.below(6) == 0).then(|| self.dice.below(60));
+                let (services, signed_in, dropped) =
+                    (self.world.services().clone(), signed_in.clone(), dropped.clone());
                 calls.push(async move {
-                    match turns {
-                        Some(turns) => impatient(turns, who.ask(query, input)).await,
-                        None => {
+                    match (turns, signed_in) {
+                        (Some(turns), Some(actor)) => impatient(turns, services.submit(&actor, dropped)).await,
+                        _ => {
                             let answer = who.ask(query, input).await;
                             assert!(["", "UNAUTHENTICATED", "CONFLICT"].contains(&answer.code()), "{:#}", answer.body);
                         }
@@ -165,6 +175,19 @@ impl Year {
             }
         }
         join_all(calls).await;
+        self.settles().await;
+    }
+
+    /// Somebody, as the use cases know those who are signed in; nobody where the account is disabled.
+    async fn signed_in(&self, who: UserId) -> Option<Actor> {
+        self.world.services().actor(&Principal::Person(who)).await.expect("an answer")
+    }
+
+    /// What was handed over by calls that were dropped is committed before this is.
+    async fn settles(&self) {
+        let nobody = self.world.person("glen").id;
+        let otto = self.signed_in(self.world.person("otto").id).await.expect("otto");
+        self.world.services().report_user_risk(&otto, nobody, RiskLevel::None, None).await.expect("it is committed");
     }
 
     /// Somebody of a pending stage's sets decides, or several at once; some are not entitled, and are told so.
@@ -191,14 +214,22 @@ impl Year {
             let decision = self.dice.pick(&["APPROVE", "APPROVE", "APPROVE", "APPROVE", "DENY"]);
             let input =
                 json!({ "i": { "stageId": stage.to_string(), "decision": decision, "justification": "Seen." } });
-            let (who, turns) = (self.person(who), (self.dice.below(8) == 0).then(|| self.dice.below(400)));
+            let dropped = Decide {
+                stage,
+                verdict: Verdict::Approve,
+                justification: Some("Seen.".to_owned()),
+                expected_evaluation: None,
+            };
+            let (who, signed_in, services) =
+                (self.person(who), self.signed_in(who).await, self.world.services().clone());
+            let turns = (self.dice.below(8) == 0).then(|| self.dice.below(60));
             calls.push(async move {
-                match turns {
-                    Some(turns) => {
-                        impatient(turns, who.ask(query, input)).await;
+                match (turns, signed_in) {
+                    (Some(turns), Some(actor)) => {
+                        impatient(turns, services.decide(&actor, dropped)).await;
                         None
                     }
-                    None => {
+                    _ => {
                         let answer = who.ask(query, input).await;
                         assert!(["", "UNAUTHENTICATED", "CONFLICT"].contains(&answer.code()), "{:#}", answer.body);
                         Some(answer.body["data"]["decideApprovalStage"]["userErrors"] == json!([]))
@@ -207,6 +238,7 @@ impl Year {
             });
         }
         let done = join_all(calls).await;
+        self.settles().await;
         assert!(done.iter().flatten().filter(|is_done| **is_done).count() <= 1, "two decisions on one stage");
         self.refused += done.iter().flatten().filter(|is_done| !**is_done).count();
     }
@@ -251,6 +283,8 @@ impl Year {
             "reevaluation": self.dice.pick(Reevaluation::ALL),
             "whenUndetermined": self.dice.pick(&["REQUIRE_STAGE", "HOLD"]),
             "holdTimeout": self.dice.pick(&["PT1M", "PT10M", "PT1H"]),
+            "refuseRiskyApprovers": self.dice.below(3) > 0,
+            "reproveBeforeDelivery": self.dice.below(3) > 0,
             "decisionTimeout": self.dice.pick(&["PT1H", "P3D", "P14D"]),
         });
         let query =
@@ -329,6 +363,10 @@ impl Year {
             let request = now.requests.iter().find(|request| request.id == id).expect("the request");
             let is_at_once = of("REQUEST_AUTO_APPROVED").any(|other| other == id);
             for control in controls.iter().filter(|control| control.is_enabled && control.is_approval_required) {
+                if control.reprove_before_delivery {
+                    let unproved = self.unproved(&now, id, stage_kind(control.source));
+                    assert!(unproved.is_empty(), "{id} was delivered on approvals that count no more: {unproved:#?}");
+                }
                 if control.reevaluation == Reevaluation::AtSubmission && !is_at_once {
                     continue;
                 }
@@ -351,9 +389,36 @@ impl Year {
             assert!(self.company.is_enabled(made.user_id), "{} decided with a disabled account", made.user_id);
             let role = made.role.is_none_or(|role| self.company.holds(made.user_id, role));
             assert!(role, "{} decided {} without {:?}", made.user_id, made.stage_id, made.role);
-            assert!(matches!(made.verdict, Verdict::Approve | Verdict::Deny));
+            let source = now.stages[&made.request_id].iter().find(|stage| stage.id == made.stage_id);
+            let source = source.and_then(|stage| risk_source(stage.kind));
+            let Some(control) = controls.iter().find(|control| Some(control.source) == source) else { continue };
+            let refuses = control.is_enabled && control.is_approval_required && control.refuse_risky_approvers;
+            if made.verdict == Verdict::Approve && refuses {
+                let own = self.truth.says(control.source, made.user_id);
+                let is_risky = own.is_none_or(|level| control.risk_levels.0.contains(&level));
+                assert!(!is_risky, "{} approved {} while at risk: {own:?}", made.user_id, made.stage_id);
+            }
         }
         self.position = now.head.position;
+    }
+
+    /// Approvals of one kind whose giver could not give them now, and after which nobody has who could.
+    fn unproved(&self, now: &Snapshot, request: RequestId, kind: StageKind) -> Vec<decision::Model> {
+        let mut unproved = Vec::new();
+        let stages = now.stages.get(&request).into_iter().flatten();
+        for stage in stages.filter(|stage| stage.kind == kind && stage.status == StageStatus::Approved) {
+            let given = &now.decisions[&stage.id][0];
+            let is_able = self.company.is_enabled(given.user_id)
+                && given.role.is_some_and(|_| {
+                    let roles = right_to_decide(kind).map_or(&[][..], Right::roles);
+                    roles.iter().any(|role| self.company.holds(given.user_id, *role))
+                });
+            match is_able {
+                true => unproved.clear(),
+                false => unproved.push(given.clone()),
+            }
+        }
+        unproved
     }
 }
 

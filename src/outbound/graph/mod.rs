@@ -3,6 +3,7 @@
 //! What must stay true: a token goes to the configured address and nowhere else, whatever an answer says is the next page; nothing
 //! that came from outside is trusted in size, time or form; no fault quotes a secret, a token or more than a code of what was said.
 
+mod directory;
 mod fault;
 mod risk;
 mod token;

@@ -2,6 +2,7 @@
 
 mod client;
 mod pace;
+mod people;
 mod risk;
 
 use std::time::Duration;

@@ -1,6 +1,9 @@
 //! Proof of decisions: each says by which right and on what it was made, binds to what was seen, is refused where whoever gives it is at
 //! risk, and is proved again before access is delivered.
 
+mod again;
+mod risky;
+mod seen;
 mod told;
 
 use serde_json::{Value, json};

@@ -199,6 +199,7 @@ async fn fill(url: &str, demo: bool) {
         clock: Clock::manual(BEGIN),
         sources: None,
         graph: None,
+        followed: None,
         builtin_issuer: true,
         issuers: Vec::new(),
         demo,

@@ -31,6 +31,22 @@ impl World {
         self.imports(json!({ "users": [user] })).await;
     }
 
+    /// Loads somebody of the demo world as they were, where they are not.
+    pub async fn restores(&self, name: &str) {
+        let mut picture: Picture = serde_json::from_str(DEMO).expect("the demo's file");
+        picture.groups.clear();
+        picture.users.retain(|user| user.user_principal_name == format!("{name}@example.com"));
+        let options = ImportOptions { partial: true, ..ImportOptions::default() };
+        self.services().import(&picture, options).await.expect("the file is loaded");
+    }
+
+    /// Loads the demo world as it was, without somebody.
+    pub async fn deletes(&self, name: &str) {
+        let mut picture: Picture = serde_json::from_str(DEMO).expect("the demo's file");
+        picture.users.retain(|user| user.user_principal_name != format!("{name}@example.com"));
+        self.services().import(&picture, ImportOptions::default()).await.expect("the file is loaded");
+    }
+
     /// Loads a group of the demo world anew, with these members.
     pub async fn regroups(&self, group: GroupId, members: &[&str]) {
         let members: Vec<_> = members.iter().map(|name| self.person(name).id.0).collect();

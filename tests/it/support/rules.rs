@@ -44,6 +44,24 @@ impl World {
         assert_eq!(done["updateIdProtectionRiskApproval"]["userErrors"], json!([]), "{done:#}");
     }
 
+    /// Changes the control of insider risk.
+    pub async fn insider_controls(&self, input: Value) {
+        let query = "mutation($input: UpdateInsiderRiskApprovalInput!) { updateInsiderRiskApproval(input: $input) {
+            userErrors { code field } } }";
+        let done = self.person("ines").data(query, json!({ "input": input })).await;
+        assert_eq!(done["updateInsiderRiskApproval"]["userErrors"], json!([]), "{done:#}");
+    }
+
+    /// Reports somebody's insider risk, which may end.
+    pub async fn insider_risk(&self, name: &str, level: &str, expires_at: Option<entity::Timestamp>) {
+        let query =
+            "mutation($input: ReportInsiderRiskInput!) { reportInsiderRisk(input: $input) { userErrors { code } } }";
+        let end = expires_at.map(|end| end.rfc3339());
+        let input = json!({ "userId": self.person(name).user_id(), "level": level, "expiresAt": end });
+        let done = self.person("cora").data(query, json!({ "input": input })).await;
+        assert_eq!(done["reportInsiderRisk"]["userErrors"], json!([]), "{done:#}");
+    }
+
     /// Reports somebody's ID Protection risk.
     pub async fn risk(&self, name: &str, level: &str) {
         let query = "mutation($u: ID!, $l: UserRiskLevel!) { reportUserRisk(input: { userId: $u, level: $l }) { userErrors { code } } }";
@@ -55,6 +73,12 @@ impl World {
     /// A request as somebody sees it who reads everything.
     pub async fn whole(&self, request: &Value) -> Value {
         self.person("glen").request(&request["id"]).await
+    }
+
+    /// A stage likewise.
+    pub async fn whole_stage(&self, stage: &Value) -> Value {
+        let query = "query($id: ID!) { node(id: $id) { ... on ApprovalStage { id kind status request { id } } } }";
+        self.person("glen").data(query, json!({ "id": stage })).await["node"].clone()
     }
 
     /// Kinds of the events about a request, in order.

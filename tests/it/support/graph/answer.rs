@@ -61,6 +61,7 @@ fn kind(method: &Method, path: &str) -> Option<Call> {
     Some(match path {
         _ if path.ends_with("/oauth2/v2.0/token") => Call::Token,
         "/v1.0/users/delta" | "/v1.0/users" => Call::Users,
+        _ if path.starts_with("/v1.0/users/") => Call::User,
         "/v1.0/groups/delta" | "/v1.0/groups" => Call::Groups,
         "/v1.0/roleManagement/directory/roleAssignments" => Call::Assignments,
         "/beta/roleManagement/directory/transitiveRoleAssignments" => Call::TransitiveRoles,
@@ -177,7 +178,7 @@ impl State {
         }
         let any: &[&str] = match call {
             Call::Token => &[],
-            Call::Users => &["User.Read.All"],
+            Call::Users | Call::User => &["User.Read.All"],
             Call::Groups => &["GroupMember.Read.All"],
             Call::Assignments | Call::TransitiveRoles => &["RoleManagement.Read.Directory"],
             Call::RiskyUsers | Call::RiskyUser => &["IdentityRiskyUser.Read.All", "IdentityRiskyUser.ReadWrite.All"],
@@ -198,6 +199,13 @@ impl State {
                 let id = path.rsplit('/').next().and_then(|id| id.parse().ok());
                 match id.and_then(|id: Uuid| Some((id, self.tenant.risks.get(&id)?))) {
                     Some((id, risk)) => Said(200, worded(tenant::risky(id, risk), fault)),
+                    None => refused(404, "Request_ResourceNotFound"),
+                }
+            }
+            Call::User => {
+                let id = path.rsplit('/').next().and_then(|id| id.parse().ok());
+                match id.and_then(|id: Uuid| self.tenant.user(id)) {
+                    Some(user) => Said(200, user),
                     None => refused(404, "Request_ResourceNotFound"),
                 }
             }

@@ -9,6 +9,7 @@ use crate::support::Dice;
 pub enum Call {
     Token,
     Users,
+    User,
     Groups,
     Assignments,
     TransitiveRoles,

@@ -147,7 +147,10 @@ impl FakeGraph {
     /// Whoever asks for what changed since before now is told to start over.
     pub fn forget_changes(&self) {
         let mut state = self.state();
-        state.kept_since = (state.user_changes.len() + 1, state.group_changes.len() + 1);
+        // A change that nobody is told of: what is read from now on begins behind it.
+        state.user_changes.push((Uuid::nil(), tenant::Change::default()));
+        state.group_changes.push((Uuid::nil(), tenant::Change::default()));
+        state.kept_since = (state.user_changes.len(), state.group_changes.len());
     }
 
     /// Tokens given from now on are good for so long.

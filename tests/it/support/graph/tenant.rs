@@ -153,10 +153,12 @@ pub(super) fn differences(before: &Tenant, after: &Tenant) -> (Vec<(Uuid, Change
             groups.push((*id, Change { members: joined.chain(left).collect(), ..Change::default() }));
         }
     }
-    let removed = || Change { is_removed: true, ..Change::default() };
+    // What comes back has nothing of what it had, unless it is told.
     let gone = before.users.keys().filter(|id| !after.users.contains_key(id));
-    users.extend(gone.map(|id| (*id, removed())));
-    let gone = before.groups.keys().filter(|id| !after.groups.contains_key(id));
-    groups.extend(gone.map(|id| (*id, removed())));
+    users.extend(gone.map(|id| (*id, Change { is_removed: true, is_manager: true, members: Vec::new() })));
+    for (id, group) in before.groups.iter().filter(|(id, _)| !after.groups.contains_key(id)) {
+        let members = group.members.iter().map(|member| (*member, false)).collect();
+        groups.push((*id, Change { is_removed: true, members, is_manager: false }));
+    }
     (users, groups)
 }
