@@ -14,21 +14,21 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::auth::{self, Issuer, Provider, ProviderSettings, Verifier, new_key};
 use crate::clock::Clock;
-use crate::config::{Config, Credential, GraphConfig, IssuerConfig};
+use crate::config::{Config, GraphConfig, IssuerConfig};
 use crate::demo;
 use crate::domain::permission::Principal;
 use crate::graphql::document::{Documents, Limits};
 use crate::http::{self, Explorer, ForwardedHeader, Person, Proxies, Tls, TlsFiles};
 use crate::lifecycle::{self, Shutdown};
 use crate::outbound;
-use crate::outbound::graph::{self, Graph, GraphSettings};
 use crate::service::sync;
-use crate::service::watch::WatchSettings;
 use crate::service::{CursorKey, Followed, ImportError, Imported, Services, Sources};
 use crate::store::log::Verdict;
 use crate::store::{Db, Role, Store, Target, deployment as installation};
 use crate::telemetry::Metrics;
 use crate::{graphql, worker};
+
+mod graph;
 
 pub use crate::service::ImportOptions;
 
@@ -121,9 +121,10 @@ impl App {
             None => None,
         };
         let deployment = prepare(&setup.target, &setup.clock, Some((setup.builtin_issuer, setup.demo))).await?;
-        let graph = setup.graph.map(|config| Ok::<_, String>((graph(&config, &setup.clock)?, config))).transpose()?;
+        let graph =
+            setup.graph.map(|config| Ok::<_, String>((graph::client(&config, &setup.clock)?, config))).transpose()?;
         let followed =
-            setup.followed.or_else(|| graph.as_ref().and_then(|(graph, config)| directory_of(graph, config)));
+            setup.followed.or_else(|| graph.as_ref().and_then(|(graph, config)| graph::directory(graph, config)));
         let said = |why: &str| format!("{}: {why}", setup.target.shown());
         match (deployment.directory_source, followed.is_some()) {
             (Some(DirectorySource::File), true) => return Err(said(sync::FROM_FILES)),
@@ -132,7 +133,7 @@ impl App {
         }
         let services = services(&setup.target, &setup.clock, &deployment, setup.sources).await?.following(followed);
         let services = Arc::new(match &graph {
-            Some((graph, config)) => watching(services, graph, config),
+            Some((graph, config)) => graph::watching(services, graph, config),
             None => services,
         });
         // One to issue with, one for the doors to verify by.
@@ -358,6 +359,9 @@ pub async fn check(config: Config) -> Result<(), String> {
             Err(fault) => wrong.push(format!("issuer {issuer}: {fault}")),
         }
     }
+    if let Some(config) = &config.graph {
+        wrong.extend(graph::check(config, &store).await?);
+    }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }
 
@@ -442,34 +446,6 @@ fn providers(issuers: Vec<IssuerConfig>) -> Result<Vec<Arc<Provider>>, String> {
         Provider::new(settings, Arc::clone(&documents))
     };
     issuers.into_iter().map(provider).collect()
-}
-
-/// Microsoft Graph; nothing is asked of it yet.
-fn graph(config: &GraphConfig, clock: &Clock) -> Result<Arc<Graph>, String> {
-    let GraphConfig { tenant, client_id, authority, base_url, .. } = config.clone();
-    let credential = match config.credential.clone() {
-        Credential::Secret(secret) => graph::Credential::Secret(secret.0),
-        Credential::SecretFile(file) => graph::Credential::SecretFile(file),
-        Credential::Certificate { certificate, private_key } => {
-            graph::Credential::Certificate { certificate, private_key }
-        }
-        Credential::Federated(file) => graph::Credential::Federated(file),
-    };
-    Graph::new(GraphSettings { tenant, client_id, credential, authority, base_url }, clock.clone())
-}
-
-/// The directory, where it comes from Graph.
-fn directory_of(graph: &Arc<Graph>, config: &GraphConfig) -> Option<Followed> {
-    config.directory.then(|| Followed { reader: graph.clone(), role_max_age: config.role_max_age })
-}
-
-/// The use cases with ID Protection's risk, where that comes from Graph.
-fn watching(services: Services, graph: &Arc<Graph>, config: &GraphConfig) -> Services {
-    if !config.risk {
-        return services;
-    }
-    let settings = WatchSettings { interval: config.risk_interval, max_age: config.risk_max_age };
-    services.watching(graph.clone(), settings)
 }
 
 /// A second server on one file would be a second writer that knows nothing of the first.
