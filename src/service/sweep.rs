@@ -43,7 +43,7 @@ impl Services {
             self.let_go(Work::RiskSweep).await?;
             return Ok((false, due));
         }
-        let swept = self.sweep(watch).await;
+        let swept = self.read_everybody(watch).await;
         // Without it the lease ends by itself.
         let _ = self.let_go(Work::RiskSweep).await;
         swept?;
@@ -56,7 +56,7 @@ impl Services {
         Ok(last.map(|last| Timestamp(last.complete_as_of.0 + watch.settings.interval.0 * 1_000_000)))
     }
 
-    async fn sweep(&self, watch: &Inner) -> Result<(), Fault> {
+    async fn read_everybody(&self, watch: &Inner) -> Result<(), Fault> {
         // What is said is so from here on: both moments are before the first question.
         let (began, head) = (self.clock.now(), self.store.head().await?);
         let mut people: HashMap<UserId, Told> = HashMap::new();

@@ -23,7 +23,7 @@ use crate::domain::risk;
 use crate::store::{Outcome, Slot, Store, StoreError};
 
 /// What the turns are called.
-pub(super) const PACE: &str = "ID_PROTECTION";
+pub const PACE: &str = "ID_PROTECTION";
 /// One question in this time, for the tenant.
 const INTERVAL: Seconds = Seconds(1);
 /// So long, in microseconds, a question about one person waits for its turn: there must be time left for the answer.
