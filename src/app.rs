@@ -14,21 +14,21 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::auth::{self, Issuer, Provider, ProviderSettings, Verifier, new_key};
 use crate::clock::Clock;
-use crate::config::{Config, Credential, GraphConfig, IssuerConfig};
+use crate::config::{Config, GraphConfig, IssuerConfig};
 use crate::demo;
 use crate::domain::permission::Principal;
 use crate::graphql::document::{Documents, Limits};
 use crate::http::{self, Explorer, ForwardedHeader, Person, Proxies, Tls, TlsFiles};
 use crate::lifecycle::{self, Shutdown};
 use crate::outbound;
-use crate::outbound::graph::{self, Graph, GraphSettings};
-use crate::service::sync::{self, Followed};
-use crate::service::watch::WatchSettings;
+use crate::service::sync;
 use crate::service::{CursorKey, ImportError, Imported, Services, Sources};
 use crate::store::log::Verdict;
 use crate::store::{Db, Role, Store, Target, deployment as installation};
 use crate::telemetry::Metrics;
 use crate::{graphql, worker};
+
+mod graph;
 
 pub use crate::service::ImportOptions;
 
@@ -128,7 +128,7 @@ impl App {
         }
         let services = services(&setup.target, &setup.clock, &deployment, setup.sources).await?;
         let services = Arc::new(match &setup.graph {
-            Some(config) => connected(services, config, &graph(config, &setup.clock)?),
+            Some(config) => graph::connected(services, config, &graph::client(config, &setup.clock)?),
             None => services,
         });
         // One to issue with, one for the doors to verify by.
@@ -353,6 +353,9 @@ pub async fn check(config: Config) -> Result<(), String> {
             Err(fault) => wrong.push(format!("issuer {issuer}: {fault}")),
         }
     }
+    if let Some(config) = &config.graph {
+        wrong.extend(graph::check(config, &store).await?);
+    }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }
 
@@ -437,34 +440,6 @@ fn providers(issuers: Vec<IssuerConfig>) -> Result<Vec<Arc<Provider>>, String> {
         Provider::new(settings, Arc::clone(&documents))
     };
     issuers.into_iter().map(provider).collect()
-}
-
-/// Microsoft Graph; nothing is asked of it yet.
-fn graph(config: &GraphConfig, clock: &Clock) -> Result<Arc<Graph>, String> {
-    let GraphConfig { tenant, client_id, authority, base_url, .. } = config.clone();
-    let credential = match config.credential.clone() {
-        Credential::Secret(secret) => graph::Credential::Secret(secret.0),
-        Credential::SecretFile(file) => graph::Credential::SecretFile(file),
-        Credential::Certificate { certificate, private_key } => {
-            graph::Credential::Certificate { certificate, private_key }
-        }
-        Credential::Federated(file) => graph::Credential::Federated(file),
-    };
-    Graph::new(GraphSettings { tenant, client_id, credential, authority, base_url }, clock.clone())
-}
-
-/// The use cases with what comes from Graph.
-fn connected(services: Services, config: &GraphConfig, graph: &Arc<Graph>) -> Services {
-    let mut services = services;
-    if config.directory {
-        let (interval, role_max_age) = (config.directory_interval, config.role_max_age);
-        services = services.following(Followed { reader: graph.clone(), interval, role_max_age });
-    }
-    if !config.risk {
-        return services;
-    }
-    let settings = WatchSettings { interval: config.risk_interval, max_age: config.risk_max_age };
-    services.watching(graph.clone(), settings)
 }
 
 /// A second server on one file would be a second writer that knows nothing of the first.

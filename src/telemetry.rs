@@ -154,6 +154,16 @@ pub struct Metrics {
     pub slow_clients: Counter,
     /// Plans committed since the start, as the committer counts them.
     pub commits: Gauge,
+    /// Seconds since the last complete sweep of the risk source that is asked; -1 where there was none.
+    pub risk_source_age: Gauge,
+    /// 1 while what that source said last is young enough to count.
+    pub risk_source_is_ok: Gauge,
+    /// Questions to it in the last hour, of all instances.
+    pub risk_source_requests: Gauge,
+    /// How many of these were too many for it.
+    pub risk_source_throttles: Gauge,
+    /// Open requests with a reading of it that could not be had.
+    pub risk_source_undetermined: Gauge,
     /// Groups of plans committed since the start: one transaction each.
     pub commit_groups: Gauge,
     /// The highest position of the event log that this instance has seen.
@@ -225,6 +235,31 @@ impl Metrics {
         text.gauge("riskgate_subscriptions", "Running subscriptions.", &self.subscriptions);
         text.counter("riskgate_slow_clients_total", "Clients cut off for not taking bytes.", &self.slow_clients);
         text.gauge("riskgate_commits", "Plans committed since the start.", &self.commits);
+        text.gauge(
+            "riskgate_risk_source_age_seconds",
+            "Since the last complete sweep of the risk source; -1: none.",
+            &self.risk_source_age,
+        );
+        text.gauge(
+            "riskgate_risk_source_ok",
+            "1 while what the risk source said is young enough.",
+            &self.risk_source_is_ok,
+        );
+        text.gauge(
+            "riskgate_risk_source_requests_last_hour",
+            "Questions to the risk source.",
+            &self.risk_source_requests,
+        );
+        text.gauge(
+            "riskgate_risk_source_throttles_last_hour",
+            "Questions that were too many for it.",
+            &self.risk_source_throttles,
+        );
+        text.gauge(
+            "riskgate_risk_source_undetermined_requests",
+            "Open requests with a reading that could not be had.",
+            &self.risk_source_undetermined,
+        );
         text.gauge("riskgate_commit_groups", "Groups of plans committed since the start.", &self.commit_groups);
         text.gauge("riskgate_log_head_position", "Highest position of the event log seen.", &self.log_head);
         text.gauge(

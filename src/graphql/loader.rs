@@ -11,12 +11,13 @@ use std::sync::{Mutex, PoisonError};
 use async_graphql::{Context, Error};
 use entity::{
     AssignmentId, CatalogId, EventId, GroupId, PackageId, PolicyId, RequestId, StageId, SubjectSet, UserId, assignment,
-    catalog, decision, evaluation, event, group, insider_risk, package, user, user_risk,
+    catalog, decision, evaluation, event, group, insider_risk, package, user,
 };
 use tokio::sync::oneshot;
 
 use super::error::shown;
 use super::session::{actor, services, session};
+use crate::service::source::ShownRisk;
 use crate::service::{ExplanationRow, Fault, PolicyRow, RequestRow, StageRow};
 
 type Waiter<K, V> = (K, oneshot::Sender<Result<V, Fault>>);
@@ -121,7 +122,7 @@ pub struct Loaders {
     visible_users: Batch<UserId, Option<user::Model>>,
     groups: Batch<GroupId, Option<group::Model>>,
     visible_groups: Batch<GroupId, Option<group::Model>>,
-    user_risks: Batch<UserId, Option<user_risk::Model>>,
+    user_risks: Batch<UserId, Option<ShownRisk>>,
     insider_risks: Batch<UserId, Option<insider_risk::Model>>,
     events: Batch<EventId, Option<event::Model>>,
 }
@@ -229,8 +230,8 @@ look_up! {
     visible_group(visible_groups: GroupId) -> Option<group::Model> =
         |services, actor, keys| services.groups_by_id(&actor, &keys), |rows| one_each(rows, |row: &group::Model| row.id);
     /// A person's ID Protection risk.
-    user_risk(user_risks: UserId) -> Option<user_risk::Model> =
-        |services, actor, keys| services.user_risks(&keys), |rows| one_each(rows, |row: &user_risk::Model| row.user_id);
+    user_risk(user_risks: UserId) -> Option<ShownRisk> =
+        |services, actor, keys| services.shown_risks(&keys), |rows| one_each(rows, |row: &ShownRisk| row.user_id);
     /// A person's insider risk.
     insider_risk(insider_risks: UserId) -> Option<insider_risk::Model> =
         |services, actor, keys| services.insider_risks(&keys), |rows| one_each(rows, |row: &insider_risk::Model| row.user_id);

@@ -13,6 +13,7 @@ use super::request::{
     AccessRequestConnection, AccessRequestFilter, AccessRequestPreview, AssignmentConnection, AssignmentFilter,
     SubmitAccessRequestInput,
 };
+use super::risk::RiskSourceStatus;
 use super::session::{actor, services};
 use super::stage::{
     ApprovalStage, ApprovalStageConnection, ApprovalStageFilter, RiskApprovalStage, RiskApprovalStageConnection,
@@ -63,6 +64,15 @@ impl Query {
         let read = async {
             let rows = services(ctx)?.controls(&*actor(ctx)?).await.map_err(shown)?;
             Ok(rows.into_iter().map(ControlConfiguration::of).collect())
+        };
+        Some(read.await)
+    }
+
+    /// How each risk source does; for those who govern access or read risk.
+    async fn risk_sources(&self, ctx: &Context<'_>) -> Option<Result<Vec<RiskSourceStatus>, Error>> {
+        let read = async {
+            let found = services(ctx)?.risk_sources(&*actor(ctx)?).await.map_err(shown)?;
+            Ok(found.into_iter().map(RiskSourceStatus::of).collect())
         };
         Some(read.await)
     }

@@ -1,11 +1,59 @@
-//! Feeding the built-in risk store.
+//! Feeding risk, and how its sources do.
 
-use async_graphql::{ID, InputObject, SimpleObject};
+use async_graphql::{Enum, ID, InputObject, SimpleObject};
 
 use super::error::UserError;
-use super::scalar::DateTime;
+use super::scalar::{DateTime, Duration};
 use super::user::User;
-use super::word::{InsiderRiskLevel, UserRiskLevel};
+use super::word::{InsiderRiskLevel, RiskSource, RiskSourceState, UserRiskLevel};
+use crate::service::source::SourceStatus;
+
+/// Where a source keeps people's risk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum RiskSourceOrigin {
+    /// Here: it is reported to this server.
+    BuiltIn,
+    /// In Microsoft Entra, which is asked through Microsoft Graph.
+    MicrosoftGraph,
+}
+
+/// How a risk source does.
+#[derive(SimpleObject)]
+pub struct RiskSourceStatus {
+    /// Which.
+    source: RiskSource,
+    /// Where it keeps people's risk.
+    origin: RiskSourceOrigin,
+    /// How it does.
+    state: RiskSourceState,
+    /// As of when everybody's risk is known: when the last complete sweep began. Null for what is reported here.
+    last_success_at: Option<DateTime>,
+    /// How long ago that is.
+    age: Option<Duration>,
+    /// Questions in the last hour, of all instances together.
+    requests_in_last_hour: i32,
+    /// How many of these were too many for it.
+    throttles_in_last_hour: i32,
+    /// Open requests with a reading of it that could not be had.
+    open_requests_routed_on_undetermined: i32,
+}
+
+impl RiskSourceStatus {
+    /// As it is shown.
+    pub fn of(status: SourceStatus) -> RiskSourceStatus {
+        let number = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
+        RiskSourceStatus {
+            source: status.source.into(),
+            origin: if status.is_asked { RiskSourceOrigin::MicrosoftGraph } else { RiskSourceOrigin::BuiltIn },
+            state: status.state.into(),
+            last_success_at: status.last_success_at.map(DateTime),
+            age: status.age.map(Duration),
+            requests_in_last_hour: number(status.requests),
+            throttles_in_last_hour: number(status.throttles),
+            open_requests_routed_on_undetermined: number(status.undetermined),
+        }
+    }
+}
 
 /// A person's ID Protection risk, as a detection would report it.
 #[derive(InputObject)]

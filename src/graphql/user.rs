@@ -1,7 +1,7 @@
 //! People and groups.
 
 use async_graphql::{Context, Error, ID, Object, SimpleObject};
-use entity::{RiskLevel, RiskState, group, insider_risk, user, user_risk};
+use entity::{RiskLevel, RiskState, group, insider_risk, user};
 
 use super::connection::connection;
 use super::loader;
@@ -9,6 +9,7 @@ use super::scalar::DateTime;
 use super::session::{actor, services};
 use super::word::{InsiderRiskLevel, UserRiskLevel, UserRiskState};
 use crate::domain::risk;
+use crate::service::source::ShownRisk;
 
 /// A person of the directory. Who left stays readable through what refers to them.
 #[derive(Clone)]
@@ -98,8 +99,11 @@ impl Group {
 /// What ID Protection says of a person.
 #[derive(SimpleObject)]
 pub struct IdProtectionRisk {
-    /// The level.
+    /// The level as it was read last; look at `isDetermined` first.
     level: UserRiskLevel,
+    /// Is it known to be so now? False where the source withheld it, could not be read, or knows of a change that was not read yet:
+    /// then nothing treats it as low, whatever `level` says.
+    is_determined: bool,
     /// Where it stands.
     state: UserRiskState,
     /// What was reported with it.
@@ -109,10 +113,13 @@ pub struct IdProtectionRisk {
 }
 
 impl IdProtectionRisk {
-    fn of(row: Option<user_risk::Model>) -> IdProtectionRisk {
+    fn of(shown: Option<ShownRisk>) -> IdProtectionRisk {
+        let is_determined = shown.as_ref().is_none_or(|shown| shown.is_determined);
+        let row = shown.and_then(|shown| shown.row);
         let level = row.as_ref().map_or(RiskLevel::None, |row| row.level);
         IdProtectionRisk {
             level: UserRiskLevel::of(level).unwrap_or(UserRiskLevel::None),
+            is_determined,
             state: row.as_ref().map_or(RiskState::None, |row| row.state).into(),
             last_updated_at: row.as_ref().map(|row| DateTime(row.last_updated_at)),
             detail: row.and_then(|row| row.detail),

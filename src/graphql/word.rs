@@ -46,6 +46,19 @@ mirrored! {
         /// From what was reported to this server.
         Report,
     }
+    /// How a risk source does.
+    RiskSourceState of "crate::service::source::SourceState" {
+        /// What it said last is young enough to count.
+        Ok,
+        /// It is too old: each person is asked about alone while that is possible.
+        Stale,
+        /// It wants to be left alone for a while.
+        Throttled,
+        /// The last question to it failed.
+        Failing,
+        /// It was never read as a whole.
+        NeverRead,
+    }
     /// When a control reads its source for a request.
     RiskReevaluation of "entity::Reevaluation" {
         /// Once, at submission.

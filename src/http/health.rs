@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
 use super::Door;
+use crate::service::source::SourceState;
 
 /// How long the database may take to say that it is well.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -56,6 +57,16 @@ pub(super) async fn metrics(State(door): State<Arc<Door>>) -> impl IntoResponse 
     if let Ok(Ok(Some((read_at, held_back)))) = tokio::time::timeout(PATIENCE, services.directory_reading()).await {
         metrics.directory_read_at.set(read_at.map_or(0, |at| at.0 / 1_000_000));
         metrics.directory_held_back.set(held_back);
+    }
+    if services.is_watching() {
+        let statuses = tokio::time::timeout(PATIENCE, services.source_statuses()).await;
+        for status in statuses.into_iter().flatten().flatten().filter(|status| status.is_asked) {
+            metrics.risk_source_age.set(status.age.map_or(-1, |age| age.0));
+            metrics.risk_source_is_ok.set(i64::from(status.state == SourceState::Ok));
+            metrics.risk_source_requests.set(status.requests);
+            metrics.risk_source_throttles.set(status.throttles);
+            metrics.risk_source_undetermined.set(status.undetermined);
+        }
     }
     let kept = door.state.documents.size();
     metrics.documents_kept.set(i64::try_from(kept.documents).unwrap_or(i64::MAX));

@@ -13,6 +13,7 @@ mod living;
 mod read;
 mod request;
 pub mod risk;
+pub mod source;
 mod stage;
 mod sweep;
 pub mod sync;

@@ -2,7 +2,7 @@
 
 use entity::{
     AssignmentId, CatalogId, EventId, GroupId, PackageId, PolicyId, RequestId, RiskSource, StageId, SubjectSet, UserId,
-    assignment, catalog, decision, evaluation, event, explanation, group, insider_risk, package, user, user_risk,
+    assignment, catalog, decision, evaluation, event, explanation, group, insider_risk, package, user,
 };
 
 use super::{Fault, Services};
@@ -359,11 +359,6 @@ impl Services {
     /// Which of these groups the viewer sees.
     pub async fn groups_by_id(&self, actor: &Actor, ids: &[GroupId]) -> Result<Vec<group::Model>, Fault> {
         Ok(self.store.visible_groups(actor, ids).await?)
-    }
-
-    /// ID Protection risk of people, for a risk reader.
-    pub async fn user_risks(&self, ids: &[UserId]) -> Result<Vec<user_risk::Model>, Fault> {
-        Ok(self.store.user_risks(ids).await?)
     }
 
     /// Insider risk of people, for a risk reader.

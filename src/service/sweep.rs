@@ -28,11 +28,8 @@ impl Services {
         let Some(watch) = self.watch.as_ref().map(|watch| &*watch.0) else { return Ok((false, Timestamp(i64::MAX))) };
         let now = self.clock.now();
         let later = |from: Timestamp, span: Seconds| Timestamp(from.0 + span.0 * 1_000_000);
-        let last = self.store.risk_sweep(RiskSource::IdProtection).await?;
-        if let Some(last) = &last
-            && later(last.complete_as_of, watch.settings.interval) > now
-        {
-            return Ok((false, later(last.complete_as_of, watch.settings.interval)));
+        if let Some(due) = self.next_sweep(watch).await?.filter(|due| *due > now) {
+            return Ok((false, due));
         }
         let pace = self.store.pace(PACE, now).await?;
         if pace.not_before > now {
@@ -41,14 +38,25 @@ impl Services {
         if !self.hold(Work::RiskSweep, LEASE).await? {
             return Ok((false, later(now, Seconds(5))));
         }
-        let swept = self.sweep(watch).await;
+        // Whoever had it before may have swept since we looked.
+        if let Some(due) = self.next_sweep(watch).await?.filter(|due| *due > now) {
+            self.let_go(Work::RiskSweep).await?;
+            return Ok((false, due));
+        }
+        let swept = self.read_everybody(watch).await;
         // Without it the lease ends by itself.
         let _ = self.let_go(Work::RiskSweep).await;
         swept?;
         Ok((true, later(now, watch.settings.interval)))
     }
 
-    async fn sweep(&self, watch: &Inner) -> Result<(), Fault> {
+    /// When the next one is due; nothing where there was none yet.
+    async fn next_sweep(&self, watch: &Inner) -> Result<Option<Timestamp>, Fault> {
+        let last = self.store.risk_sweep(RiskSource::IdProtection).await?;
+        Ok(last.map(|last| Timestamp(last.complete_as_of.0 + watch.settings.interval.0 * 1_000_000)))
+    }
+
+    async fn read_everybody(&self, watch: &Inner) -> Result<(), Fault> {
         // What is said is so from here on: both moments are before the first question.
         let (began, head) = (self.clock.now(), self.store.head().await?);
         let mut people: HashMap<UserId, Told> = HashMap::new();

@@ -20,10 +20,10 @@ use crate::domain::event::{EventActor, EventKind, NewEvent};
 use crate::domain::freshness::{self, Fresh, Known};
 use crate::domain::plan::{Guard, Plan};
 use crate::domain::risk;
-use crate::store::{Outcome, Store, StoreError};
+use crate::store::{Outcome, Slot, Store, StoreError};
 
 /// What the turns are called.
-pub(super) const PACE: &str = "ID_PROTECTION";
+pub const PACE: &str = "ID_PROTECTION";
 /// One question in this time, for the tenant.
 const INTERVAL: Seconds = Seconds(1);
 /// So long, in microseconds, a question about one person waits for its turn: there must be time left for the answer.
@@ -154,10 +154,7 @@ impl Inner {
     ) -> Result<(Timestamp, T), Unasked> {
         let mut is_renewed = false;
         loop {
-            let now = self.clock.now();
-            let slot = self.store.take_turn(PACE, now, Timestamp(now.0 + wait), INTERVAL).await?;
-            let slot = slot.ok_or(Unasked::NoTurn)?;
-            self.clock.until(slot.at).await;
+            let slot = self.turn(wait).await?;
             let began = self.clock.now();
             let fault = match question().await {
                 Ok(answer) => {
@@ -179,6 +176,20 @@ impl Inner {
                 return Err(Unasked::Feed(fault));
             }
             is_renewed = true;
+        }
+    }
+
+    /// Waits for a turn.
+    async fn turn(&self, wait: i64) -> Result<Slot, Unasked> {
+        let latest = Timestamp(self.clock.now().0 + wait);
+        loop {
+            let slot = self.store.take_turn(PACE, self.clock.now(), latest, INTERVAL).await?;
+            let slot = slot.ok_or(Unasked::NoTurn)?;
+            self.clock.until(slot.at).await;
+            // A machine that was paused has slept through its turn: the next one is somebody else's.
+            if self.clock.now().0 < slot.at.0 + INTERVAL.0 * 1_000_000 {
+                return Ok(slot);
+            }
         }
     }
 

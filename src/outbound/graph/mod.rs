@@ -5,6 +5,7 @@
 
 mod directory;
 mod fault;
+pub mod permission;
 mod risk;
 mod token;
 
