@@ -153,11 +153,13 @@ async fn columns_are_those_of_the_entities(url: &str) {
         evaluation,
         event,
         explanation,
+        given_role,
         group,
         group_member,
         idempotency,
         insider_risk,
         lease,
+        mark,
         membership,
         pace,
         pace_minute,
@@ -170,6 +172,7 @@ async fn columns_are_those_of_the_entities(url: &str) {
         role,
         stage,
         stage_approver,
+        sync,
         user,
         user_risk
     );
