@@ -22,7 +22,7 @@ use crate::http::{self, Explorer, ForwardedHeader, Person, Proxies, Tls, TlsFile
 use crate::lifecycle::{self, Shutdown};
 use crate::outbound;
 use crate::service::sync;
-use crate::service::{CursorKey, Followed, ImportError, Imported, Services, Sources};
+use crate::service::{CursorKey, ImportError, Imported, Services, Sources};
 use crate::store::log::Verdict;
 use crate::store::{Db, Role, Store, Target, deployment as installation};
 use crate::telemetry::Metrics;
@@ -67,8 +67,6 @@ pub struct Setup {
     pub sources: Option<Sources>,
     /// Microsoft Graph.
     pub graph: Option<GraphConfig>,
-    /// The directory that is followed; None: it comes from files.
-    pub followed: Option<Followed>,
     /// Is the built-in issuer on?
     pub builtin_issuer: bool,
     /// The identity providers.
@@ -121,19 +119,16 @@ impl App {
             None => None,
         };
         let deployment = prepare(&setup.target, &setup.clock, Some((setup.builtin_issuer, setup.demo))).await?;
-        let graph =
-            setup.graph.map(|config| Ok::<_, String>((graph::client(&config, &setup.clock)?, config))).transpose()?;
-        let followed =
-            setup.followed.or_else(|| graph.as_ref().and_then(|(graph, config)| graph::directory(graph, config)));
+        let is_followed = setup.graph.as_ref().is_some_and(|graph| graph.directory);
         let said = |why: &str| format!("{}: {why}", setup.target.shown());
-        match (deployment.directory_source, followed.is_some()) {
+        match (deployment.directory_source, is_followed) {
             (Some(DirectorySource::File), true) => return Err(said(sync::FROM_FILES)),
             (Some(DirectorySource::Graph), false) => return Err(said(sync::NOT_FOLLOWED)),
             _ => {}
         }
-        let services = services(&setup.target, &setup.clock, &deployment, setup.sources).await?.following(followed);
-        let services = Arc::new(match &graph {
-            Some((graph, config)) => graph::watching(services, graph, config),
+        let services = services(&setup.target, &setup.clock, &deployment, setup.sources).await?;
+        let services = Arc::new(match &setup.graph {
+            Some(config) => graph::connected(services, config, &graph::client(config, &setup.clock)?),
             None => services,
         });
         // One to issue with, one for the doors to verify by.
@@ -191,7 +186,6 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         clock: Clock::system(),
         sources: None,
         graph: config.graph,
-        followed: None,
         builtin_issuer: config.builtin_issuer.unwrap_or(options.demo),
         issuers: config.issuers,
         demo: options.demo,

@@ -168,6 +168,10 @@ pub struct Metrics {
     pub commit_groups: Gauge,
     /// The highest position of the event log that this instance has seen.
     pub log_head: Gauge,
+    /// When the directory was last read completely, where it is kept elsewhere.
+    pub directory_read_at: Gauge,
+    /// What a reading of it left out and was kept.
+    pub directory_held_back: Gauge,
 }
 
 impl Metrics {
@@ -258,6 +262,16 @@ impl Metrics {
         );
         text.gauge("riskgate_commit_groups", "Groups of plans committed since the start.", &self.commit_groups);
         text.gauge("riskgate_log_head_position", "Highest position of the event log seen.", &self.log_head);
+        text.gauge(
+            "riskgate_directory_read_timestamp_seconds",
+            "When the last complete reading of the directory began; 0: none yet, or the directory is our own.",
+            &self.directory_read_at,
+        );
+        text.gauge(
+            "riskgate_directory_held_back",
+            "People, groups and members that a reading of the directory left out, and that were kept as too many.",
+            &self.directory_held_back,
+        );
         text.0
     }
 }

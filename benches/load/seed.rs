@@ -85,7 +85,6 @@ pub async fn seed(place: &Place, requests: usize, open: usize) -> Result<(App, W
         clock: Clock::system(),
         sources: None,
         graph: None,
-        followed: None,
         builtin_issuer: true,
         issuers: Vec::new(),
         demo: false,

@@ -9,8 +9,9 @@ use crate::clock::Clock;
 use crate::config::{Credential, GraphConfig};
 use crate::outbound::graph::permission::{FOR_DIRECTORY, FOR_RISK};
 use crate::outbound::graph::{self, Graph, GraphSettings};
+use crate::service::Services;
+use crate::service::sync::Followed;
 use crate::service::watch::{PACE, WatchSettings};
-use crate::service::{Followed, Services};
 use crate::store::Store;
 
 /// How long `check` waits for its turn to ask.
@@ -30,13 +31,12 @@ pub(super) fn client(config: &GraphConfig, clock: &Clock) -> Result<Arc<Graph>, 
     Graph::new(GraphSettings { tenant, client_id, credential, authority, base_url }, clock.clone())
 }
 
-/// The directory, where it comes from Graph.
-pub(super) fn directory(graph: &Arc<Graph>, config: &GraphConfig) -> Option<Followed> {
-    config.directory.then(|| Followed { reader: graph.clone(), role_max_age: config.role_max_age })
-}
-
-/// The use cases with ID Protection's risk, where that comes from Graph.
-pub(super) fn watching(services: Services, graph: &Arc<Graph>, config: &GraphConfig) -> Services {
+/// The use cases with what comes from Graph.
+pub(super) fn connected(mut services: Services, config: &GraphConfig, graph: &Arc<Graph>) -> Services {
+    if config.directory {
+        let (interval, role_max_age) = (config.directory_interval, config.role_max_age);
+        services = services.following(Followed { reader: graph.clone(), interval, role_max_age });
+    }
     if !config.risk {
         return services;
     }

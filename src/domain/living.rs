@@ -13,8 +13,8 @@ use super::explanation::Account;
 use super::permission::risk_source;
 use super::plan::{Guard, Plan, Urgency};
 use super::request::{ORDER_STEP, evaluated, laid, open_planned};
-use super::risk;
-use super::route::{self, Evaluation, Facts, Lost, Moment, Passage, Route, Void};
+use super::risk::{self, Lost, Void};
+use super::route::{self, Evaluation, Facts, Moment, Passage, Route};
 
 /// What a request has behind it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

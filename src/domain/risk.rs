@@ -1,6 +1,7 @@
 //! Risk: the order of levels, and what a stored state means now.
 
-use entity::{RiskLevel, RiskSource, RiskState, Timestamp, insider_risk, user_risk};
+use entity::{EvaluationId, RiskLevel, RiskSource, RiskState, StageId, Timestamp, insider_risk, user_risk};
+use serde::{Deserialize, Serialize};
 
 /// The levels of a source that an administrator can select, in rising order.
 pub const fn selectable(source: RiskSource) -> &'static [RiskLevel] {
@@ -44,6 +45,40 @@ impl Cover {
         match level {
             RiskLevel::Undetermined => self.is_undetermined,
             level => rank(level) <= self.rank,
+        }
+    }
+}
+
+/// What somebody has lost without which an approval counts no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Lost {
+    /// The account was deleted.
+    Deleted,
+    /// The account was disabled.
+    Disabled,
+    /// The person holds none of the roles that the stage needs.
+    Role,
+}
+
+/// An approval that counts no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Void {
+    /// The stage that it was given on.
+    pub stage: StageId,
+    /// What who gave it has lost since.
+    pub lost: Lost,
+    /// The worst reading that such approvals of its source were given on, and its level.
+    pub seen: Option<(EvaluationId, RiskLevel)>,
+}
+
+impl Void {
+    /// Why, for people.
+    pub fn reason(&self) -> &'static str {
+        match self.lost {
+            Lost::Deleted => "An approval counts no more: the account of who gave it was deleted.",
+            Lost::Disabled => "An approval counts no more: the account of who gave it was disabled.",
+            Lost::Role => "An approval counts no more: who gave it has lost the role that it needs.",
         }
     }
 }

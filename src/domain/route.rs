@@ -2,15 +2,15 @@
 //! disagree. The facts are stored with the request; from them the same route can be made again, bit for bit.
 
 use entity::{
-    ApproverTier, Coverage, EvaluationId, Origin, PackageId, PlanningRule, PolicyId, PolicyStage, Reevaluation,
-    RequestType, RiskLevel, RiskSource, Seconds, StageId, StageKind, SubjectSet, Timestamp, UserId, WhenUndetermined,
+    ApproverTier, Coverage, Origin, PackageId, PlanningRule, PolicyId, PolicyStage, Reevaluation, RequestType,
+    RiskLevel, RiskSource, Seconds, StageKind, SubjectSet, Timestamp, UserId, WhenUndetermined,
 };
 use serde::{Deserialize, Serialize};
 
 use super::coverage::{self, Able};
 use super::explanation::{self, Excluded, Step, Tier};
 use super::permission::{ApplicationId, stage_kind};
-use super::risk::Cover;
+use super::risk::{Cover, Void};
 
 /// A control as it stood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,40 +93,6 @@ pub struct Passed {
     pub void: Option<Void>,
     /// Is one of them undecided?
     pub is_undecided: bool,
-}
-
-/// What somebody has lost without whom an approval counts no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Lost {
-    /// The account was deleted.
-    Deleted,
-    /// The account was disabled.
-    Disabled,
-    /// The person holds none of the roles that the stage needs.
-    Role,
-}
-
-/// An approval that counts no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Void {
-    /// The stage that it was given on.
-    pub stage: StageId,
-    /// What who gave it has lost since.
-    pub lost: Lost,
-    /// The worst reading that such approvals of its source were given on, and its level.
-    pub seen: Option<(EvaluationId, RiskLevel)>,
-}
-
-impl Void {
-    /// Why, for people.
-    fn reason(&self) -> &'static str {
-        match self.lost {
-            Lost::Deleted => "An approval counts no more: the account of who gave it was deleted.",
-            Lost::Disabled => "An approval counts no more: the account of who gave it was disabled.",
-            Lost::Role => "An approval counts no more: who gave it has lost the role that it needs.",
-        }
-    }
 }
 
 /// How far a request has come.

@@ -106,6 +106,11 @@ pub fn is_too_much(unnamed: i64, all: i64) -> bool {
     unnamed.saturating_mul(3) > all
 }
 
+/// How much listings left out that nobody has taken away.
+pub fn held_back(rows: &[sync::Model]) -> i64 {
+    rows.iter().filter_map(|row| row.held_back).sum()
+}
+
 /// Since when all of this is known: what the source said by then has been read, from every stream.
 pub fn read_at(rows: &[sync::Model]) -> Option<Timestamp> {
     rows.iter().map(|row| row.read_at).min().flatten()

@@ -122,9 +122,10 @@ pub struct Services {
     cursors: CursorKey,
     follower: Arc<Follower>,
     refusals: stage::RefusalLog,
+    /// The directory, where that is kept elsewhere.
+    followed: Option<Followed>,
     /// ID Protection's risk, where that is kept elsewhere.
     watch: Option<watch::Watch>,
-    followed: Option<Followed>,
     /// What this instance is called among the others.
     instance: String,
 }
@@ -133,17 +134,9 @@ impl Services {
     /// Puts them together.
     pub fn new(store: Store, clock: Clock, sources: Sources, cursors: CursorKey) -> Services {
         let follower = Arc::new(Follower::new(store.clone()));
-        Services {
-            store,
-            clock,
-            sources,
-            cursors,
-            follower,
-            refusals: stage::RefusalLog::default(),
-            watch: None,
-            followed: None,
-            instance: uuid::Uuid::new_v4().to_string(),
-        }
+        let instance = uuid::Uuid::new_v4().to_string();
+        let refusals = stage::RefusalLog::default();
+        Services { store, clock, sources, cursors, follower, refusals, followed: None, watch: None, instance }
     }
 
     /// The same with ID Protection's risk kept elsewhere.
@@ -159,9 +152,14 @@ impl Services {
         self.watch.is_some()
     }
 
-    /// The same, with a directory that is followed.
-    pub fn following(self, followed: Option<Followed>) -> Services {
-        Services { followed, ..self }
+    /// The same with a directory that is kept elsewhere.
+    pub fn following(self, followed: Followed) -> Services {
+        Services { followed: Some(followed), ..self }
+    }
+
+    /// Is the directory kept elsewhere?
+    pub fn is_following(&self) -> bool {
+        self.followed.is_some()
     }
 
     /// Now, by the clock that everything here goes by.

@@ -15,7 +15,9 @@ use uuid::Uuid;
 
 use super::lease::Work;
 use super::{ATTEMPTS, Fault, Services};
-use crate::domain::directory::{Link, News, Planner, Set};
+use crate::domain::backoff;
+use crate::domain::directory::Planner;
+pub use crate::domain::directory::{Link, News, PersonNews, Set};
 use crate::domain::event::{EventActor, EventKind, NewEvent};
 use crate::domain::plan::{Guard, Plan, Urgency};
 use crate::domain::sync as course;
@@ -23,7 +25,9 @@ pub use crate::domain::sync::Next;
 use crate::store::{Outcome, StoreError, Unnamed};
 
 /// So long an instance that reads is waited for, once nothing more comes of it.
-const LEASE: Seconds = Seconds::minutes(2);
+const LEASE: Seconds = Seconds(30);
+/// Longest time between two looks at whether a round is due: another instance may have ended in the middle of one.
+const LOOK: Seconds = Seconds(10);
 /// What a listing left out that is taken away in one commit.
 const SWEPT: usize = 500;
 /// Marks that are taken away in one commit.
@@ -68,8 +72,19 @@ pub trait DirectoryReader: Send + Sync {
 pub struct Followed {
     /// Where it is read.
     pub reader: Arc<dyn DirectoryReader>,
+    /// How often.
+    pub interval: Seconds,
     /// Roles that were read longer ago than this are asked for anew before somebody decides.
     pub role_max_age: Seconds,
+}
+
+/// How the rounds of one instance went.
+#[derive(Debug, Default)]
+pub struct Rounds {
+    /// How many failed in a row.
+    failures: u32,
+    /// When the last that came to its end began.
+    last: Option<Timestamp>,
 }
 
 /// Why a round did not come to its end.
@@ -151,6 +166,42 @@ impl Services {
         failed.map_or(Ok(changes), Err)
     }
 
+    /// One round where that is due, whatever comes of it; returns how long to wait before the next look.
+    pub async fn follow_directory(&self, course: &mut Rounds) -> Duration {
+        let interval = self.followed.as_ref().map_or(LOOK, |followed| followed.interval);
+        let look = Duration::from_secs(u64::try_from(interval.0.min(LOOK.0)).unwrap_or(1));
+        let began = self.clock.now();
+        let done = match self.is_due(course.last, interval).await {
+            Ok(true) => self.synchronize().await,
+            Ok(false) => return look,
+            Err(fault) => Err(fault.into()),
+        };
+        match done {
+            Ok(changes) => {
+                *course = Rounds { failures: 0, last: Some(began) };
+                if changes > 0 {
+                    info!(changes, "the directory has changed");
+                }
+                look
+            }
+            Err(SyncError::Overtaken) => look,
+            Err(error) => {
+                course.failures = course.failures.saturating_add(1);
+                let failures = course.failures;
+                warn!(%error, failures, "the directory cannot be kept in step now; what is known stays in force");
+                let asked = if let SyncError::Source(_, asked) = error { asked } else { None };
+                let micros = backoff::wait(failures, asked, Uuid::new_v4().as_u64_pair().0);
+                Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+            }
+        }
+    }
+
+    /// Is it time for a round: has neither this instance nor another one made one lately?
+    async fn is_due(&self, last: Option<Timestamp>, interval: Seconds) -> Result<bool, Fault> {
+        let lately = |at: Option<Timestamp>| at.is_some_and(|at| self.clock.now() < at.plus(interval));
+        Ok(!lately(last) && !lately(self.directory_read_at().await?))
+    }
+
     /// One instance reads at a time; it goes on being that one as long as it reads.
     async fn keep_lease(&self) -> Result<(), SyncError> {
         if self.hold(Work::Directory, LEASE).await? { Ok(()) } else { Err(SyncError::Overtaken) }
@@ -167,7 +218,7 @@ impl Services {
         let mut has_started_over = false;
         while row.begun_at.is_some() {
             if row.phase == SyncPhase::Sweeping {
-                row = self.sweep(row, changes).await?;
+                row = self.take_away(row, changes).await?;
                 continue;
             }
             self.keep_lease().await?;
@@ -192,7 +243,7 @@ impl Services {
     }
 
     /// Takes away what a listing did not name, unless that is too much.
-    async fn sweep(&self, mut row: sync::Model, changes: &mut usize) -> Result<sync::Model, SyncError> {
+    async fn take_away(&self, mut row: sync::Model, changes: &mut usize) -> Result<sync::Model, SyncError> {
         let kinds = kinds(row.stream);
         if !row.is_removal_approved {
             let mut held_back = 0;
@@ -360,20 +411,29 @@ impl Services {
         Err(Fault::Conflict)
     }
 
-    /// What is not well with a directory that is followed, a line each.
+    /// What is not well with a directory that is followed, a line each, for whoever asks.
     pub async fn directory_ailments(&self) -> Result<Vec<String>, Fault> {
-        if self.followed.is_none() {
-            return Ok(Vec::new());
-        }
-        let held: i64 = self.store.syncs().await?.iter().filter_map(|row| row.held_back).sum();
+        let Some(followed) = &self.followed else { return Ok(Vec::new()) };
+        let rows = self.store.syncs().await?;
         let mut ailments = Vec::new();
-        if held > 0 {
-            ailments.push(format!(
-                "directory: the last complete reading left out more than a third; {held} people, groups and members were kept \
-                 (`riskgate directory approve-removals`, if that is meant)"
-            ));
+        if course::held_back(&rows) > 0 {
+            let why = "the last complete reading left out more than a third, which was kept (`riskgate directory approve-removals`)";
+            ailments.push(why.to_owned());
+        }
+        let oldest = self.clock.now().minus(followed.role_max_age);
+        if course::read_at(&rows).is_none_or(|at| at < oldest) {
+            ailments.push("not read completely of late; roles are asked for at each decision on risk".to_owned());
         }
         Ok(ailments)
+    }
+
+    /// When the directory was last read completely, and how much a reading left out that was kept; `None`: it is not followed.
+    pub async fn directory_reading(&self) -> Result<Option<(Option<Timestamp>, i64)>, Fault> {
+        if self.followed.is_none() {
+            return Ok(None);
+        }
+        let rows = self.store.syncs().await?;
+        Ok(Some((course::read_at(&rows), course::held_back(&rows))))
     }
 
     /// Since when the copy of the directory is known to be so; `None`: not at all yet. Where the directory is our own, it is as new as

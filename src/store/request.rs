@@ -15,7 +15,7 @@ use super::sql::Params;
 use super::{Page, Read, Store};
 use crate::domain::living::{Approval, Course};
 use crate::domain::permission::Actor;
-use crate::domain::route::Lost;
+use crate::domain::risk::Lost;
 
 /// A request as somebody sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use crate::lifecycle::Shutdown;
 use crate::service::Services;
+use crate::service::sync::Rounds;
 
 /// Longest time between two looks at what is due.
 const TICK: Duration = Duration::from_secs(1);
@@ -24,6 +25,9 @@ pub fn start(services: &Arc<Services>, clockwork: bool, shutdown: &Shutdown) -> 
     if clockwork {
         run(&mut tasks, shutdown, run_due(services.clone()));
         run(&mut tasks, shutdown, follow_risk(services.clone()));
+        if services.is_following() {
+            run(&mut tasks, shutdown, follow_directory(services.clone()));
+        }
         if services.is_watching() {
             run(&mut tasks, shutdown, sweep_risk(services.clone()));
         }
@@ -74,6 +78,15 @@ async fn follow_risk(services: Arc<Services>) {
         // Only the hurry; an error of it is an end of the server, which ends this task too.
         let _ = tokio::time::timeout(TICK, told.changed()).await;
         told.borrow_and_update();
+    }
+}
+
+/// The directory, where that is kept elsewhere; at any time by one instance.
+async fn follow_directory(services: Arc<Services>) {
+    let mut rounds = Rounds::default();
+    loop {
+        let wait = services.follow_directory(&mut rounds).await;
+        tokio::time::sleep(wait).await;
     }
 }
 

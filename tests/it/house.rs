@@ -134,7 +134,8 @@ fn exactly_one_function_makes_an_assignment() {
     let mut places = Vec::new();
     for file in rust_files(&root().join("src")) {
         for (number, line) in std::fs::read_to_string(&file).expect("a file").lines().enumerate() {
-            if line.contains("assignment::Model {") || line.contains("assignment::ActiveModel") {
+            let is_made = |text: &str| line.contains(text) && !line.contains(&format!("role_{text}"));
+            if is_made("assignment::Model {") || is_made("assignment::ActiveModel") {
                 places.push(format!("{}:{}", file.display(), number + 1));
             }
         }

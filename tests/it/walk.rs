@@ -12,8 +12,8 @@ use riskgate::domain::living::{Again, Approval, Course, review};
 use riskgate::domain::permission::{Actor, Principal, stage_kind};
 use riskgate::domain::plan::Plan;
 use riskgate::domain::request::{Submission, SubmissionIds, submit};
-use riskgate::domain::risk::{rank, selectable};
-use riskgate::domain::route::{ControlFacts, Eligibility, Facts, Lost, PolicyFacts, Reading, plan};
+use riskgate::domain::risk::{Lost, rank, selectable};
+use riskgate::domain::route::{ControlFacts, Eligibility, Facts, PolicyFacts, Reading, plan};
 use uuid::Uuid;
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000_000);

@@ -2,7 +2,7 @@
 //! server restarts. A model beside it knows what is true; after every step, what the step touched is held against it. The seed is
 //! printed; `RISKGATE_TEST_SEED` repeats it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use entity::{
@@ -105,22 +105,21 @@ impl Year {
         let world = World::start(kind, Options { sources: Some(sources), ..Options::default() }).await;
         truth.clock.get_or_init(|| world.clock.clone());
         let mut dice = Dice::new(1);
-        let company = Company::new(PEOPLE, &mut dice);
+        let mut company = Company::new(PEOPLE, &mut dice);
         world.imports(company.file()).await;
         let mut packages: Vec<Value> =
             [WIKI, FINANCE_DATA, PRODUCTION_ACCESS].iter().map(|id| json!(id.to_string())).collect();
-        for _ in 0..6 {
-            let groups: Vec<Value> =
-                company.some_groups(&mut dice).iter().map(|id| json!({ "groupId": format!("grp_{id}") })).collect();
-            let mut stages = vec![
-                json!({ "approvers": [{ "requestorManagerLevel": 1 }], "fallbackApprovers": groups }),
-                json!({ "approvers": groups, "escalationApprovers": [{ "requestorManagerLevel": 2 }], "escalateAfter": "P2D" }),
-                json!({ "approvers": [{ "directoryRole": "GLOBAL_ADMINISTRATOR" }], "decisionTimeout": "P30D" }),
-            ];
-            let start = dice.below(stages.len());
-            stages.drain(..start);
-            stages.truncate(1 + dice.below(2));
-            packages.push(world.staged(Value::from(stages)).await);
+        for number in 0..6 {
+            let mut group = || json!([{ "groupId": format!("grp_{}", company.names_a_group(&mut dice)) }]);
+            let stages = match number % 3 {
+                0 => json!([{ "approvers": [{ "requestorManagerLevel": 1 }], "fallbackApprovers": group() },
+                    { "approvers": [{ "directoryRole": "GLOBAL_ADMINISTRATOR" }], "decisionTimeout": "P30D" }]),
+                1 => {
+                    json!([{ "approvers": group(), "escalationApprovers": [{ "requestorManagerLevel": 2 }], "escalateAfter": "P2D" }])
+                }
+                _ => json!([{ "approvers": group(), "fallbackApprovers": group() }]),
+            };
+            packages.push(world.staged(stages).await);
         }
         let db = world.database.connect().await;
         let position = world.services().newest().await.expect("a head");
@@ -454,6 +453,29 @@ async fn tell(kind: Kind) {
         }
     }
     assert!(year.delivered > 100 && year.refused > 100, "a year in which little happened proves little");
+    let whole = year.world.snapshot().await;
+    let mut kinds = BTreeMap::new();
+    whole.events.iter().for_each(|event| *kinds.entry(event.kind.clone()).or_insert(0) += 1);
+    println!("{kinds:?}");
+    for kind in [
+        "STAGE_INSERTED",
+        "STAGE_POSTPONED",
+        "STAGE_TIMED_OUT",
+        "STAGE_ESCALATED",
+        "STAGE_COVERAGE_CHANGED",
+        "STAGE_WITHOUT_APPROVER",
+        "REQUEST_RESUMED",
+        "REQUEST_AUTO_APPROVED",
+        "REQUEST_CANCELED",
+        "DECISION_REFUSED",
+        "DIRECTORY_IMPORTED",
+    ] {
+        assert!(kinds.contains_key(kind), "a year without {kind}");
+    }
+    let is_asked_again = |stage: &stage::Model| stage.replaces_stage_id.is_some();
+    assert!(whole.stages.values().flatten().any(is_asked_again), "a year in which no approval lost its ground");
+    let at_risk = |event: &entity::event::Model| event.content.contains("APPROVER_AT_RISK");
+    assert!(whole.events.iter().any(at_risk), "a year in which nobody at risk wanted to approve");
     year.db.close().await.expect("the connection closes");
     year.world.end().await;
 }

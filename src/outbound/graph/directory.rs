@@ -6,8 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Graph, GraphFault, Link as Address};
-use crate::domain::directory::{Link, News, PersonNews, Set};
-use crate::service::sync::{DirectoryReader, Next, ReaderError, ReaderFuture, Told};
+use crate::service::sync::{DirectoryReader, Link, News, Next, PersonNews, ReaderError, ReaderFuture, Set, Told};
 
 const USERS: &str = "/v1.0/users/delta?$select=displayName,userPrincipalName,mail,accountEnabled,manager";
 const GROUPS: &str = "/v1.0/groups/delta?$select=displayName,members";

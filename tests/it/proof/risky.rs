@@ -6,6 +6,7 @@ use entity::{RiskLevel, Seconds, UserId};
 use riskgate::demo::{self, FINANCE_DATA, PRODUCTION_ACCESS, WIKI};
 use riskgate::service::Sources;
 use riskgate::service::risk::{ObservedFuture, RiskReader};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use serde_json::{Value, json};
 
 use super::current;
@@ -170,6 +171,31 @@ story!(who_is_at_risk_does_not_keep_the_fallback_out, |world| {
     world.risk("sam", "LOW").await;
     assert_eq!([coverage(world, &stage).await, coverage(world, &planned).await], ["PRIMARY", "PRIMARY"]);
     assert_eq!(sam.approves(&planned).await["state"], "DELIVERED");
+});
+
+story!(a_stored_level_that_is_not_known_counts_as_risk, |world| {
+    let request = world.person("alice").asks_for(WIKI).await;
+    let stage = current(world, &request).await;
+    let db = world.database.connect().await;
+    for name in ["sofia", "sam"] {
+        let unknown = entity::user_risk::Model {
+            user_id: world.person(name).id,
+            level: RiskLevel::Undetermined,
+            state: entity::RiskState::AtRisk,
+            detail: None,
+            last_updated_at: world.now(),
+            changed_at: None,
+            read_at: None,
+        };
+        let delete = entity::user_risk::Entity::delete_by_id(unknown.user_id).exec(&db).await;
+        delete.expect("the row is removed");
+        unknown.into_active_model().insert(&db).await.expect("the row is written");
+    }
+    world.controls(json!({ "decisionTimeout": "P7D" })).await;
+    assert_eq!(coverage(world, &stage).await, "FALLBACK");
+    assert_eq!(world.person("sofia").is_refused(&stage).await, "APPROVER_AT_RISK");
+    let other = world.person("alice").asks_for(FINANCE_DATA).await;
+    assert_eq!(coverage(world, &current(world, &other).await).await, "FALLBACK");
 });
 
 story!(a_change_of_the_control_judges_anew_who_could_decide, |world| {

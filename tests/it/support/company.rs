@@ -16,8 +16,17 @@ pub struct Company {
     groups: BTreeMap<Uuid, Value>,
     /// People whom things happen to more often than to others: some hundred, so that lives cross.
     pub lively: Vec<UserId>,
+    /// Groups that some policy names.
+    named: Vec<Uuid>,
     touched: Vec<Uuid>,
 }
+
+/// What somebody may hold after a change.
+const ROLES: &[&[DirectoryRole]] = &[
+    &[DirectoryRole::SecurityAdministrator, DirectoryRole::ComplianceAdministrator],
+    &[DirectoryRole::SecurityReader],
+    &[DirectoryRole::GlobalAdministrator],
+];
 
 fn key(row: &Value) -> Uuid {
     row["id"].as_str().and_then(|id| id.parse().ok()).expect("an id")
@@ -29,8 +38,13 @@ impl Company {
         let demo: Value = serde_json::from_str(DEMO).expect("the demo's file");
         let rows =
             |name: &str| demo[name].as_array().expect("rows").iter().map(|row| (key(row), row.clone())).collect();
-        let mut company =
-            Company { people: rows("users"), groups: rows("groups"), lively: Vec::new(), touched: Vec::new() };
+        let mut company = Company {
+            people: rows("users"),
+            groups: rows("groups"),
+            lively: Vec::new(),
+            named: Vec::new(),
+            touched: Vec::new(),
+        };
         let staff: Vec<_> = company.people.keys().copied().map(UserId).collect();
         let id = |number: usize| Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0100_0000 + number as u128);
         for number in 0..size {
@@ -48,7 +62,7 @@ impl Company {
         let group = |number: usize| Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0200_0000 + number as u128);
         let count = size / 50;
         for number in 0..count {
-            let mut members: Vec<Uuid> = (0..5).map(|_| id(dice.below(size))).collect();
+            let mut members: Vec<Uuid> = (0..2).map(|_| id(dice.below(size))).collect();
             members.extend((number + 1 < count && number % 3 == 0).then(|| group(number + 1)));
             members.sort();
             members.dedup();
@@ -70,17 +84,20 @@ impl Company {
         UserId(*self.people.keys().nth(place).expect("somebody"))
     }
 
-    /// Some groups.
-    pub fn some_groups(&self, dice: &mut Dice) -> Vec<Uuid> {
+    /// A group, for a policy to name.
+    pub fn names_a_group(&mut self, dice: &mut Dice) -> Uuid {
         let all: Vec<_> = self.groups.keys().copied().collect();
-        (0..2).map(|_| dice.pick(&all)).collect()
+        self.named.push(dice.pick(&all));
+        self.named[self.named.len() - 1]
     }
 
     /// A few people come, go, change hands and roles; a group loses and gains members. Returns what changed, as a file.
     pub fn changes(&mut self, dice: &mut Dice) -> Value {
         self.touched.clear();
-        for _ in 0..4 {
-            let who = dice.pick(&self.lively);
+        let deciders: Vec<_> = self.people.iter().filter(|(_, row)| row["directoryRoles"] != json!([])).collect();
+        let deciders: Vec<_> = deciders.into_iter().map(|(id, _)| UserId(*id)).collect();
+        for _ in 0..10 {
+            let who = if dice.below(2) == 0 { dice.pick(&deciders) } else { dice.pick(&self.lively) };
             let manager = self.anybody(dice);
             // What an operator needs to go on stays.
             if matches!(self.upn(who), "ines@example.com" | "otto@example.com" | "ada@example.com") {
@@ -91,21 +108,19 @@ impl Company {
             match dice.below(5) {
                 0 | 1 => row["isEnabled"] = json!(row["isEnabled"] != true),
                 2 => row["directoryRoles"] = json!([]),
-                3 => row["directoryRoles"] = json!([dice.pick(DirectoryRole::ALL)]),
+                3 => row["directoryRoles"] = json!(dice.pick(ROLES)),
                 _ if !chain.contains(&who.0) => row["managerId"] = json!(manager.0),
                 _ => {}
             }
             self.touched.push(who.0);
         }
-        let groups: Vec<_> = self.groups.keys().copied().collect();
-        let (group, member) = (dice.pick(&groups), self.anybody(dice));
+        let (group, member) = (dice.pick(&self.named), self.anybody(dice));
         let row = self.groups.get_mut(&group).expect("a group");
         let members = row["memberIds"].as_array_mut().expect("members");
-        if dice.below(2) == 0 {
-            members.pop();
-        }
-        if !members.contains(&json!(member.0)) {
-            members.push(json!(member.0));
+        match dice.below(4) {
+            0 | 1 if !members.contains(&json!(member.0)) => members.push(json!(member.0)),
+            2 => drop(members.pop()),
+            _ => members.clear(),
         }
         let users: Vec<_> = self.touched.iter().map(|id| self.people[id].clone()).collect();
         let mut once: BTreeMap<Uuid, Value> = BTreeMap::new();

@@ -199,7 +199,6 @@ async fn fill(url: &str, demo: bool) {
         clock: Clock::manual(BEGIN),
         sources: None,
         graph: None,
-        followed: None,
         builtin_issuer: true,
         issuers: Vec::new(),
         demo,

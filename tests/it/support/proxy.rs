@@ -174,7 +174,6 @@ impl Wired {
             clock: Clock::manual(BEGIN),
             sources: None,
             graph: None,
-            followed: None,
             builtin_issuer: true,
             issuers: Vec::new(),
             demo: true,

@@ -8,7 +8,7 @@ use riskgate::demo;
 use riskgate::graphql::document::Limits;
 use riskgate::http::{self, Proxies, TlsFiles};
 use riskgate::lifecycle::Shutdown;
-use riskgate::service::{Followed, Services, Sources};
+use riskgate::service::{Services, Sources};
 use riskgate::store::log::Verdict;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,8 +24,6 @@ pub struct Options {
     pub sources: Option<Sources>,
     /// Microsoft Graph.
     pub graph: Option<GraphConfig>,
-    /// A directory that is followed.
-    pub followed: Option<Followed>,
     /// The identity providers that it trusts.
     pub issuers: Vec<IssuerConfig>,
     /// How many pages an embedded database may grow by.
@@ -50,7 +48,6 @@ impl Default for Options {
             demo: true,
             sources: None,
             graph: None,
-            followed: None,
             issuers: Vec::new(),
             spare_pages: None,
             allowed_origins: Vec::new(),
@@ -104,7 +101,6 @@ impl World {
             clock: self.clock.clone(),
             sources: self.options.sources.clone(),
             graph: self.options.graph.clone(),
-            followed: self.options.followed.clone(),
             builtin_issuer: true,
             issuers: self.options.issuers.clone(),
             demo: self.options.demo,
@@ -141,6 +137,24 @@ impl World {
         self.restart().await;
     }
 
+    /// Why a server that follows this directory does not start; the one that runs goes on.
+    pub async fn cannot_follow(&mut self, graph: GraphConfig) -> String {
+        self.stop().await;
+        let setup = Setup { graph: Some(graph), ..self.setup() };
+        let refused = App::start(setup, Shutdown::new()).await.err().expect("it does not start");
+        self.restart().await;
+        refused
+    }
+
+    /// Why one that does not follow it does not start.
+    pub async fn cannot_stop_following(&mut self) -> String {
+        self.stop().await;
+        let setup = Setup { graph: None, ..self.setup() };
+        let refused = App::start(setup, Shutdown::new()).await.err().expect("it does not start");
+        self.restart().await;
+        refused
+    }
+
     /// Starts the server anew with this Graph as its source.
     pub async fn connects(&mut self, config: GraphConfig) {
         self.options.graph = Some(config);
@@ -150,30 +164,6 @@ impl World {
     /// Sweeps everybody's risk, where that is due.
     pub async fn sweeps(&self) {
         self.services().sweep_risk().await.expect("everybody's risk is read");
-    }
-
-    /// Why a server that follows this directory does not start; the one that runs goes on.
-    pub async fn cannot_follow(&mut self, followed: Followed) -> String {
-        self.stop().await;
-        let setup = Setup { followed: Some(followed), ..self.setup() };
-        let refused = App::start(setup, Shutdown::new()).await.err().expect("it does not start");
-        self.restart().await;
-        refused
-    }
-
-    /// Why one that does not follow it does not start.
-    pub async fn cannot_stop_following(&mut self) -> String {
-        self.stop().await;
-        let setup = Setup { followed: None, ..self.setup() };
-        let refused = App::start(setup, Shutdown::new()).await.err().expect("it does not start");
-        self.restart().await;
-        refused
-    }
-
-    /// Starts the server anew, following a directory.
-    pub async fn follow(&mut self, followed: Followed) {
-        self.options.followed = Some(followed);
-        self.restart().await;
     }
 
     /// Whoever brings this token.

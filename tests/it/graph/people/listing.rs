@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{ADA, empty, fails, follows, form, id, is_as, person, synchronizes, version};
 use crate::story;
 use crate::support::graph::{Call, Fault, Tenant};
+use crate::support::http;
 
 const ME: &str = "{ viewer { user { displayName } } }";
 const GROUP: u128 = 0x101;
@@ -67,6 +68,15 @@ story!(a_listing_that_leaves_out_too_much_takes_nobody_away, empty(), |world| {
     person(world, 0x1000).data(ME, Value::Null).await;
     let said = world.services().directory_ailments().await.expect("an answer");
     assert!(said.iter().any(|line| line.contains("approve-removals")), "{said:?}");
+    let address = world.app().address;
+    let read = async |path: &str| {
+        let answer = http().get(format!("http://{address}{path}")).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
+    };
+    let (status, ready) = read("/readyz").await;
+    assert!(status == 200 && ready.contains("directory: the last complete reading left out"), "{status} {ready}");
+    let (_, numbers) = read("/metrics").await;
+    assert!(numbers.contains("\nriskgate_directory_held_back 40\n"), "twenty people, twenty members: {numbers}");
 
     // Changes are followed all the same, and whom Graph says to be gone is gone.
     graph.change(|tenant| dismiss(tenant, 21));
@@ -79,6 +89,7 @@ story!(a_listing_that_leaves_out_too_much_takes_nobody_away, empty(), |world| {
     world.clock.advance(Seconds::hours(1));
     synchronizes(world).await;
     is_as(world, &graph).await;
+    synchronizes(world).await;
     assert_eq!(world.services().directory_ailments().await.expect("an answer"), Vec::<String>::new());
     assert!(!world.services().approve_removals().await.expect("an answer"), "nothing is held back");
 });

@@ -3,20 +3,19 @@
 mod chance;
 mod follow;
 mod listing;
+mod load;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use entity::{DirectoryRole, Seconds, group_member, membership, user};
-use riskgate::outbound::graph::Credential;
-use riskgate::service::Followed;
+use riskgate::config::GraphConfig;
 use riskgate::service::sync::SyncError;
 use sea_orm::{EntityTrait, QueryFilter};
 use uuid::Uuid;
 
-use crate::support::graph::{FakeGraph, GraphAssignment, GraphGroup, SECRET, Tenant};
-use crate::support::{Options, Person, World};
+use crate::support::graph::{FakeGraph, GraphAssignment, GraphGroup, Tenant};
+use crate::support::{Database, Options, Person, World};
 
 pub const ADA: u128 = 0xa1;
 pub const BEN: u128 = 0xb1;
@@ -59,14 +58,13 @@ pub fn empty() -> Options {
 pub async fn follows(world: &mut World, begin: impl FnOnce(&mut Tenant)) -> FakeGraph {
     let graph = FakeGraph::start(&world.clock).await;
     graph.change(begin);
-    world.follow(followed(&graph)).await;
+    world.connects(followed(&graph)).await;
     graph
 }
 
-/// What reads that Graph.
-pub fn followed(graph: &FakeGraph) -> Followed {
-    let reader: Arc<riskgate::outbound::graph::Graph> = graph.client(Credential::Secret(SECRET.to_owned()));
-    Followed { reader, role_max_age: Seconds::minutes(5) }
+/// How a server that follows that Graph is configured.
+pub fn followed(graph: &FakeGraph) -> GraphConfig {
+    GraphConfig { directory: true, risk: false, ..graph.config() }
 }
 
 /// One round, which comes to its end.
@@ -102,17 +100,29 @@ impl Shape {
             let names = (user.display_name.clone(), user.user_principal_name.clone());
             (id.to_string(), (names.0, names.1, user.is_enabled, manager))
         });
+        let mut directly: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
+        for (group, row) in &tenant.groups {
+            row.members.iter().for_each(|member| directly.entry(*member).or_default().push(*group));
+        }
+        let groups_of = |person: Uuid| {
+            let (mut found, mut left) = (BTreeSet::new(), vec![person]);
+            while let Some(at) = left.pop() {
+                left.extend(directly.get(&at).into_iter().flatten().filter(|group| found.insert(**group)));
+            }
+            found
+        };
         let mut sets = BTreeSet::new();
         for (person, user) in &tenant.users {
             let name = person.to_string();
             let mut is_in =
                 |kind: &str, subject: String, who: &Uuid| sets.insert((kind.to_owned(), subject, who.to_string()));
             is_in("USER", name.clone(), person);
-            for group in tenant.groups_of(*person) {
+            let groups = groups_of(*person);
+            for group in &groups {
                 is_in("GROUP", group.to_string(), person);
             }
             for given in tenant.assignments.iter().filter(|given| given.scope == "/") {
-                let holds = given.principal == *person || tenant.groups_of(*person).contains(&given.principal);
+                let holds = given.principal == *person || groups.contains(&given.principal);
                 let role = DirectoryRole::ALL.iter().find(|role| is_template(**role, given.role));
                 if let (true, Some(role)) = (holds, role) {
                     is_in("ROLE", role.to_string(), person);
@@ -131,9 +141,20 @@ impl Shape {
         Shape { people: people.collect(), members: members.collect(), sets }
     }
 
+    fn lines(&self) -> BTreeSet<String> {
+        let people = self.people.iter().map(|person| format!("{person:?}"));
+        let members = self.members.iter().map(|member| format!("{member:?}"));
+        people.chain(members).chain(self.sets.iter().map(|set| format!("{set:?}"))).collect()
+    }
+
     /// Of the database.
     pub async fn stored(world: &World) -> Shape {
-        let db = world.database.connect().await;
+        Shape::read(&world.database).await
+    }
+
+    /// The same of one without a world around.
+    pub async fn read(database: &Database) -> Shape {
+        let db = database.connect().await;
         let people = user::Entity::find().filter(user::COLUMN.deleted_at.is_null()).all(&db).await.expect("people");
         let members = group_member::Entity::find().all(&db).await.expect("members");
         let sets = membership::Entity::find().filter(membership::COLUMN.until.is_null()).all(&db).await.expect("sets");
@@ -161,7 +182,11 @@ fn is_template(role: DirectoryRole, id: Uuid) -> bool {
 #[track_caller]
 pub fn is_as(world: &World, graph: &FakeGraph) -> impl Future<Output = ()> {
     let tenant = graph.tenant();
-    async move { assert_eq!(Shape::stored(world).await, Shape::of(&tenant)) }
+    async move {
+        let (stored, wanted) = (Shape::stored(world).await.lines(), Shape::of(&tenant).lines());
+        let only: Vec<_> = stored.symmetric_difference(&wanted).map(|line| (stored.contains(line), line)).collect();
+        assert!(only.is_empty(), "stored (true), or the tenant's (false): {only:#?}");
+    }
 }
 
 /// The directory's version, and how many events there are.

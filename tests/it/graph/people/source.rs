@@ -164,7 +164,7 @@ story!(files_and_graph_exclude_each_other, |world| {
     std::fs::write(&file, DEMO).expect("a file");
     let said = refusal(&["directory", "import", &file.display().to_string(), "--database-url", &world.database.url]);
     assert!(said.contains("riskgate directory source file"), "{said}");
-    world.follow(followed(&graph)).await;
+    world.connects(followed(&graph)).await;
     synchronizes(world).await;
     is_as(world, &graph).await;
     let kinds: Vec<_> = world.snapshot().await.events.into_iter().map(|event| event.kind).collect();
