@@ -206,6 +206,11 @@ async fn probes(world: &World, actors: &Actors) -> (Vec<Probe>, Value) {
         node("AuditDetail", event, "details { FIELDS }", &["AuditEvent", "details"]),
         node("IdProtectionRiskApproval", &refs["controlConfigurations"][0]["id"], "", &[]),
         node("InsiderRiskApproval", &refs["controlConfigurations"][1]["id"], "", &[]),
+        Probe {
+            object: "RiskSourceStatus",
+            around: "{ riskSources { FIELDS } }".to_owned(),
+            path: vec!["riskSources"],
+        },
         Probe { object: "AccessRequestPreview", around: preview, path: vec!["previewAccessRequest"] },
         Probe { object: "PlannedStage", around: planned, path: vec!["previewAccessRequest", "stages"] },
     ];
@@ -222,6 +227,7 @@ fn roots(seen: &Value) -> Vec<(&'static str, String)> {
         ("node", format!("{{ node(id: {request}) {{ __typename }} }}")),
         ("nodes", format!("{{ nodes(ids: [{request}, {stage}]) {{ __typename }} }}")),
         ("controlConfigurations", "{ controlConfigurations { __typename } }".to_owned()),
+        ("riskSources", "{ riskSources { __typename } }".to_owned()),
         ("catalogs", "{ catalogs { nodes { __typename } } }".to_owned()),
         ("accessPackages", "{ accessPackages { nodes { __typename } } }".to_owned()),
         ("accessRequests", "{ accessRequests(first: 100) { nodes { __typename } } }".to_owned()),

@@ -1,6 +1,8 @@
 //! Microsoft Graph, real HTTP, and everything that can go wrong with it.
 
+mod check;
 mod client;
+mod fault;
 mod pace;
 mod people;
 mod risk;
