@@ -172,10 +172,7 @@ fn person(value: &Value, is_listing: bool) -> Result<News, GraphFault> {
     if is_removed(value) {
         return Ok(News::PersonGone(user));
     }
-    let is_enabled = match value.get("accountEnabled") {
-        None => None,
-        Some(is_enabled) => Some(is_enabled.as_bool().unwrap_or(false)),
-    };
+    let is_enabled = value.get("accountEnabled").map(|is_enabled| is_enabled.as_bool().unwrap_or(false));
     let manager = match value.get("manager@delta").and_then(Value::as_array) {
         Some(told) => {
             let now = told.iter().filter(|manager| !is_removed(manager));
