@@ -13,6 +13,7 @@ mod place;
 mod seed;
 mod speed;
 mod subscribers;
+mod watched;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -124,6 +125,9 @@ async fn measure(place: &Place, options: &Options) -> Result<Vec<Line>, Failure>
 
     let server = place.serve()?;
     living::measure(place, &server, &world, options.seconds, &mut lines).await?;
+    drop(server);
+
+    watched::measure(place, &world, options.seconds, &mut lines).await?;
     Ok(lines)
 }
 

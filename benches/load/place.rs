@@ -139,6 +139,11 @@ impl Place {
 
     /// A server on it.
     pub fn serve(&self) -> Result<Server, Failure> {
+        self.serve_with(&[])
+    }
+
+    /// The same with more of an environment.
+    pub fn serve_with(&self, environment: &[(&str, &str)]) -> Result<Server, Failure> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_riskgate"));
         command.args(["serve", "--builtin-issuer", "--listen", "127.0.0.1:0", "--database-url", &self.url]);
         // What tells this program where PostgreSQL is would be unknown keys to the server.
@@ -153,6 +158,7 @@ impl Place {
                 command.env(format!("RISKGATE_LIMITS__{bucket}_{size}"), "1000000000000");
             }
         }
+        command.envs(environment.iter().copied());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().ok_or("a pipe")?).read_line(&mut line)?;

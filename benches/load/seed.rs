@@ -28,7 +28,7 @@ const PACKAGES: usize = 10;
 /// Packages that nobody has asked for yet.
 const FRESH: usize = 4;
 /// The same, for what is measured last.
-const SPARE: usize = 4;
+const SPARE: usize = 8;
 /// One in so many has a high risk.
 const RISKY: usize = 50;
 /// Who decides in the owners' packages.

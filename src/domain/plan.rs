@@ -4,8 +4,8 @@
 use entity::{
     AssignmentId, DirectoryRole, DirectorySource, PackageId, PolicyId, RequestId, RiskSource, StageId, SubjectKind,
     SyncStream, Timestamp, UserId, assignment, catalog, control, control_version, decision, evaluation, explanation,
-    group, group_member, idempotency, insider_risk, mark, membership, package, policy, policy_requestor, progress,
-    request, risk_sweep, role, role_assignment, stage, stage_approver, sync, user, user_risk,
+    given_role, group, group_member, idempotency, insider_risk, mark, membership, package, policy, policy_requestor,
+    progress, request, risk_sweep, role, stage, stage_approver, sync, user, user_risk,
 };
 use uuid::Uuid;
 
@@ -167,9 +167,9 @@ pub struct DirectoryChange {
     /// Roles no longer held.
     pub lost_roles: Vec<role::Model>,
     /// Who is given a role directly: people, and groups.
-    pub assignments: Vec<role_assignment::Model>,
+    pub given_roles: Vec<given_role::Model>,
     /// From whom one is taken.
-    pub lost_assignments: Vec<role_assignment::Model>,
+    pub taken_roles: Vec<given_role::Model>,
     /// Groups, new or changed.
     pub groups: Vec<group::Model>,
     /// Members that joined a group.

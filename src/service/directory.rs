@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use entity::{
-    DirectoryRole, DirectorySource, GroupId, SubjectKind, Timestamp, UserId, canonical_uuid, group, group_member, role,
-    role_assignment, user,
+    DirectoryRole, DirectorySource, GroupId, SubjectKind, Timestamp, UserId, canonical_uuid, given_role, group,
+    group_member, role, user,
 };
 use serde::Deserialize;
 use uuid::Uuid;
@@ -312,13 +312,13 @@ fn difference(state: &DirectoryState, wanted: &Wanted) -> Result<(DirectoryChang
     change.roles = roles.difference(&held_roles).map(role_row).collect();
     change.lost_roles = held_roles.difference(&roles).map(role_row).collect();
     let given: HashSet<(DirectoryRole, String)> = roles.iter().map(|(id, role)| (*role, id.0.to_string())).collect();
-    let held: HashSet<_> = state.assignments.iter().map(|row| (row.role, row.principal_id.clone())).collect();
-    let assignment = |(role, principal_id): &(DirectoryRole, String)| role_assignment::Model {
+    let held: HashSet<_> = state.given_roles.iter().map(|row| (row.role, row.principal_id.clone())).collect();
+    let assignment = |(role, principal_id): &(DirectoryRole, String)| given_role::Model {
         role: *role,
         principal_id: principal_id.clone(),
     };
-    change.assignments = given.difference(&held).map(assignment).collect();
-    change.lost_assignments = held.difference(&given).map(assignment).collect();
+    change.given_roles = given.difference(&held).map(assignment).collect();
+    change.taken_roles = held.difference(&given).map(assignment).collect();
 
     let members: HashSet<(GroupId, String)> = wanted
         .groups

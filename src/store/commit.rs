@@ -364,8 +364,8 @@ impl Committer {
         put_all(self.db, transaction, &change.groups, |row| stamped(row.clone(), now)).await?;
         remove(self.db, transaction, &change.lost_roles).await?;
         put_all(self.db, transaction, &change.roles, Clone::clone).await?;
-        remove(self.db, transaction, &change.lost_assignments).await?;
-        put_all(self.db, transaction, &change.assignments, Clone::clone).await?;
+        remove(self.db, transaction, &change.taken_roles).await?;
+        put_all(self.db, transaction, &change.given_roles, Clone::clone).await?;
         remove(self.db, transaction, &change.lost_members).await?;
         put_all(self.db, transaction, &change.members, Clone::clone).await?;
         let version = change.version;

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use entity::{
     ApproverExclusion, ApproverTier, DirectoryRole, GroupId, StageKind, SubjectKind, Timestamp, UserId, canonical_uuid,
-    group, group_member, membership, role, role_assignment, user,
+    given_role, group, group_member, membership, role, user,
 };
 use sea_orm::{FromQueryResult, QueryResult, TryGetable, Value};
 use serde_json::json;
@@ -43,7 +43,7 @@ pub struct DirectoryState {
     /// Who holds what.
     pub roles: Vec<role::Model>,
     /// Who is given what directly.
-    pub assignments: Vec<role_assignment::Model>,
+    pub given_roles: Vec<given_role::Model>,
     /// Every group, deleted ones too.
     pub groups: HashMap<GroupId, group::Model>,
     /// Direct members.
@@ -254,7 +254,7 @@ impl Store {
         })
         .await?;
         self.each("directory_role_assignment", &["role", "principal_id"], "1 = 1", |row| {
-            state.assignments.push(role_assignment::Model::from_query_result(row, "")?);
+            state.given_roles.push(given_role::Model::from_query_result(row, "")?);
             Ok(())
         })
         .await?;

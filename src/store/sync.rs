@@ -1,8 +1,8 @@
 //! What a change of the directory that comes piece by piece has to know, and how far the reading of its source has come.
 
 use entity::{
-    DirectoryRole, DirectorySource, GroupId, MarkKind, SyncStream, UserId, canonical_uuid, mark, membership,
-    role_assignment, sync,
+    DirectoryRole, DirectorySource, GroupId, MarkKind, SyncStream, UserId, canonical_uuid, given_role, mark,
+    membership, sync,
 };
 use sea_orm::{FromQueryResult, QueryResult, TryGetable, Value};
 use serde_json::json;
@@ -181,7 +181,7 @@ impl Store {
 
     /// Who is given which role directly.
     pub async fn role_assignments(&self) -> Read<Vec<Link>> {
-        let rows: Vec<role_assignment::Model> =
+        let rows: Vec<given_role::Model> =
             self.rows(Params::new(self.db).statement("SELECT * FROM directory_role_assignment")).await?;
         rows.into_iter().map(|row| Ok(Link { set: Set::Role(row.role), member: uuid(&row.principal_id)? })).collect()
     }

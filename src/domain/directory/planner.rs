@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use entity::{GroupId, SubjectKind, Timestamp, UserId, group, group_member, role, role_assignment, user};
+use entity::{GroupId, SubjectKind, Timestamp, UserId, given_role, group, group_member, role, user};
 use uuid::Uuid;
 
 use super::{Ask, Counts, Found, Link, News, Set, nobody};
@@ -336,8 +336,8 @@ impl Planner {
                     if is_in { self.change.members.push(row) } else { self.change.lost_members.push(row) }
                 }
                 Set::Role(role) => {
-                    let row = role_assignment::Model { role, principal_id: member };
-                    if is_in { self.change.assignments.push(row) } else { self.change.lost_assignments.push(row) }
+                    let row = given_role::Model { role, principal_id: member };
+                    if is_in { self.change.given_roles.push(row) } else { self.change.taken_roles.push(row) }
                 }
             }
         }

@@ -104,13 +104,13 @@ impl Directory {
         for row in &change.lost_members {
             assert!(self.links.remove(&member(Set::Group(row.group_id), &row.member_id)));
         }
-        for row in &change.lost_assignments {
+        for row in &change.taken_roles {
             assert!(self.links.remove(&member(Set::Role(row.role), &row.principal_id)));
         }
         for row in &change.members {
             assert!(self.links.insert(member(Set::Group(row.group_id), &row.member_id)));
         }
-        for row in &change.assignments {
+        for row in &change.given_roles {
             assert!(self.links.insert(member(Set::Role(row.role), &row.principal_id)));
         }
         for row in &change.lost_roles {
