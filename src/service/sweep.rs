@@ -134,7 +134,7 @@ fn differences(
         .chain(silent.map(|row| row_of(row.user_id, None, began)))
         .filter_map(|row| {
             let before = known.get(&row.user_id).copied();
-            if before.is_some_and(|before| is_later(before)) {
+            if before.is_some_and(is_later) {
                 return None;
             }
             let is_same = before.is_some_and(|before| {

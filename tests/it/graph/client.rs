@@ -41,6 +41,13 @@ async fn a_token_serves_until_shortly_before_its_end() {
         assert_eq!(graph.page(&link, &[]).await.expect("a page").values.len(), 1);
         assert_eq!(fake.count(Call::Token), tokens, "after {passed} s more");
     }
+    fake.lives(Seconds(60));
+    fake.revoke_tokens();
+    for (passed, tokens) in [(0, 3), (44, 3), (1, 4)] {
+        clock.advance(Seconds(passed));
+        graph.page(&link, &[]).await.expect("a page");
+        assert_eq!(fake.count(Call::Token), tokens, "a short life is renewed in its last quarter: {passed}");
+    }
     fake.plan(Call::Token, [Some(Fault::WrongClock)]);
     fake.revoke_tokens();
     graph.page(&link, &[]).await.expect("a token that ended before it began is taken for this once");

@@ -35,12 +35,20 @@ async fn watched(world: &mut World, risks: &[(&str, &str)]) -> FakeGraph {
 
 /// Lets the clock run while something waits for it, and no sooner.
 async fn while_time_passes<T>(world: &World, work: impl Future<Output = T>) -> T {
+    ticking(world, Duration::from_millis(100), work).await
+}
+
+/// The same so slowly that a question arrives in the second in which it was sent, also on a machine that is busy.
+async fn while_time_passes_slowly<T>(world: &World, work: impl Future<Output = T>) -> T {
+    ticking(world, Duration::from_millis(700), work).await
+}
+
+async fn ticking<T>(world: &World, second: Duration, work: impl Future<Output = T>) -> T {
     let clock = world.clock.clone();
     let passing = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(second).await;
         loop {
-            // Long enough for a question to arrive in the second in which it was sent.
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(second).await;
             clock.advance(Seconds(1));
         }
     };

@@ -173,7 +173,7 @@ impl State {
         fault: Option<Fault>,
     ) -> Said {
         let token = headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        if !token.and_then(|token| self.tokens.get(token)).is_some_and(|until| now < *until) {
+        if token.and_then(|token| self.tokens.get(token)).is_none_or(|until| now >= *until) {
             return refused(401, "InvalidAuthenticationToken");
         }
         let any: &[&str] = match call {

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 pub use fault::{ANYWHERE, Call, Fault};
-pub use tenant::{GraphAssignment, GraphGroup, GraphRisk, GraphUser, Tenant};
+pub use tenant::{GraphAssignment, GraphGroup, Tenant};
 
 /// The secret that it takes.
 pub const SECRET: &str = "s3cret";

@@ -133,8 +133,11 @@ pub(super) struct Change {
     pub is_manager: bool,
 }
 
+/// What changed, in order.
+pub(super) type Changes = Vec<(Uuid, Change)>;
+
 /// What changed between two states, kind by kind.
-pub(super) fn differences(before: &Tenant, after: &Tenant) -> (Vec<(Uuid, Change)>, Vec<(Uuid, Change)>) {
+pub(super) fn differences(before: &Tenant, after: &Tenant) -> (Changes, Changes) {
     let (mut users, mut groups) = (Vec::new(), Vec::new());
     for (id, user) in &after.users {
         let old = before.users.get(id);
