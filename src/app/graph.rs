@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use entity::{Seconds, Timestamp};
+use entity::Seconds;
 
 use super::say;
 use crate::clock::Clock;
@@ -54,7 +54,7 @@ pub(super) async fn check(config: &GraphConfig, store: &Store) -> Result<Vec<Str
         if permission.is_paced {
             // Whoever serves asks too; together once a second.
             let now = clock.now();
-            let latest = Timestamp(now.0 + CHECK_WAIT.0 * 1_000_000);
+            let latest = now.plus(CHECK_WAIT);
             let turn = store.take_turn(PACE, now, latest, Seconds(1)).await.map_err(|error| error.to_string())?;
             let Some(turn) = turn else {
                 wrong.push(format!("graph: {}: the running servers are told to leave Graph alone", permission.name));

@@ -101,7 +101,6 @@ pub fn decide(
     ids: DecisionIds,
 ) -> Result<Decided, Refusal> {
     let Facts { directory_version, now, request, mut stage, later, next_coverage, again, standing, .. } = facts;
-    let (roles_read_at, role_group_id) = (facts.roles_read_at, facts.role_group);
     let decider = actor.user_id().filter(|user| *user != request.requestor_id && *user != request.target_id);
     let Some((user_id, standing)) = decider.zip(standing) else {
         return Err(Refusal::at(Code::NotAnApprover, "stageId", "You are not an approver of this stage."));
@@ -147,6 +146,7 @@ pub fn decide(
     plan.guard(Guard::Before(due_at));
     let by = actor.named();
     let stage_version = stage.version;
+    let (roles_read_at, role_group_id) = (facts.roles_read_at, facts.role_group.filter(|_| role.is_some()));
     stage.status = match verdict {
         Verdict::Approve => StageStatus::Approved,
         Verdict::Deny => StageStatus::Denied,
@@ -166,7 +166,7 @@ pub fn decide(
             .with("ApproverSubject", standing.subject.clone())
             .with_some("GroupPath", shown_path(&standing.group_path))
             .with_some("Role", role.map(|role| role.as_str()))
-            .with_some("RoleGroup", role_group_id.filter(|_| role.is_some()).map(|group| group.to_string()))
+            .with_some("RoleGroup", role_group_id.map(|group| group.to_string()))
             .with("DirectoryVersion", directory_version)
             .with_some("RolesReadAt", roles_read_at)
             .with_some("EvaluationId", evaluation_id.map(|id| id.to_string()))
@@ -187,7 +187,7 @@ pub fn decide(
         directory_version,
         decided_at: Timestamp::COMMIT,
         group_path: Json(standing.group_path),
-        role_group_id: role_group_id.filter(|_| role.is_some()),
+        role_group_id,
         roles_read_at,
         evaluation_id,
         stage_version: Some(stage_version),

@@ -123,8 +123,9 @@ impl Account {
 
     /// The account of a route, its stages and readings under these ids.
     pub fn of(route: &Route, stages: &[StageId], evaluations: &[EvaluationId]) -> Account {
-        let stages = if route.hold.is_some() { &[] } else { stages };
-        Account { steps: route.steps.clone(), stages: stages.to_vec(), evaluations: evaluations.to_vec() }
+        let laid_out = if route.hold.is_some() { 0 } else { route.stages.len() };
+        let stages = stages.iter().copied().take(laid_out).collect();
+        Account { steps: route.steps.clone(), stages, evaluations: evaluations.to_vec() }
     }
 }
 

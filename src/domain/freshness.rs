@@ -31,7 +31,7 @@ pub struct Fresh {
 
 /// What counts now of what is known; nothing where the person must be asked about.
 pub fn judge(known: &Known, now: Timestamp, max_age: Seconds) -> Option<Fresh> {
-    let oldest = Timestamp(now.0 - max_age.0 * 1_000_000);
+    let oldest = now.minus(max_age);
     let row = known.row.as_ref();
     let changed_at = row.and_then(|row| row.changed_at);
     let said = |origin, read_at| Fresh {

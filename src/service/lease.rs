@@ -27,7 +27,7 @@ impl Services {
     /// Is this work this instance's for so long from now? Asked again while it goes on, it is renewed.
     pub(super) async fn hold(&self, work: Work, span: Seconds) -> Result<bool, Fault> {
         let now = self.clock.now();
-        let until = entity::Timestamp(now.0 + span.0 * 1_000_000);
+        let until = now.plus(span);
         Ok(self.store.hold(work.name(), &self.instance, now, until).await?)
     }
 

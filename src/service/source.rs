@@ -83,7 +83,7 @@ impl Services {
             };
             if let Some(watch) = self.watch.as_ref().filter(|_| *source == RiskSource::IdProtection) {
                 let now = self.clock.now();
-                let pace = self.store.pace(PACE, Timestamp(now.0 - HOUR.0 * 1_000_000)).await?;
+                let pace = self.store.pace(PACE, now.minus(HOUR)).await?;
                 status.is_asked = true;
                 status.last_success_at = self.store.risk_sweep(*source).await?.map(|sweep| sweep.complete_as_of);
                 status.age = status.last_success_at.map(|at| Seconds((now.0 - at.0).max(0) / 1_000_000));

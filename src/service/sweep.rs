@@ -27,7 +27,6 @@ impl Services {
     pub async fn sweep_risk(&self) -> Result<(bool, Timestamp), Fault> {
         let Some(watch) = self.watch.as_ref().map(|watch| &*watch.0) else { return Ok((false, Timestamp(i64::MAX))) };
         let now = self.clock.now();
-        let later = |from: Timestamp, span: Seconds| Timestamp(from.0 + span.0 * 1_000_000);
         if let Some(due) = self.next_sweep(watch).await?.filter(|due| *due > now) {
             return Ok((false, due));
         }
@@ -36,7 +35,7 @@ impl Services {
             return Ok((false, pace.not_before));
         }
         if !self.hold(Work::RiskSweep, LEASE).await? {
-            return Ok((false, later(now, Seconds(5))));
+            return Ok((false, now.plus(Seconds(5))));
         }
         // Whoever had it before may have swept since we looked.
         if let Some(due) = self.next_sweep(watch).await?.filter(|due| *due > now) {
@@ -47,13 +46,13 @@ impl Services {
         // Without it the lease ends by itself.
         let _ = self.let_go(Work::RiskSweep).await;
         swept?;
-        Ok((true, later(now, watch.settings.interval)))
+        Ok((true, now.plus(watch.settings.interval)))
     }
 
     /// When the next one is due; nothing where there was none yet.
     async fn next_sweep(&self, watch: &Inner) -> Result<Option<Timestamp>, Fault> {
         let last = self.store.risk_sweep(RiskSource::IdProtection).await?;
-        Ok(last.map(|last| Timestamp(last.complete_as_of.0 + watch.settings.interval.0 * 1_000_000)))
+        Ok(last.map(|last| last.complete_as_of.plus(watch.settings.interval)))
     }
 
     async fn read_everybody(&self, watch: &Inner) -> Result<(), Fault> {
@@ -111,7 +110,7 @@ impl Services {
             let source = RiskSource::IdProtection;
             plan.rows.risk_sweeps.push(risk_sweep::Model { source, complete_as_of, directory_version });
             self.store.commit(plan).await?;
-            self.store.forget_pace(Timestamp(began.0 - COUNTED.0 * 1_000_000)).await?;
+            self.store.forget_pace(began.minus(COUNTED)).await?;
             info!(people = people.len(), changed, "everybody's risk was read");
             return Ok(());
         }

@@ -187,7 +187,7 @@ impl Inner {
             let slot = slot.ok_or(Unasked::NoTurn)?;
             self.clock.until(slot.at).await;
             // A machine that was paused has slept through its turn: the next one is somebody else's.
-            if self.clock.now().0 < slot.at.0 + INTERVAL.0 * 1_000_000 {
+            if self.clock.now() < slot.at.plus(INTERVAL) {
                 return Ok(slot);
             }
         }

@@ -88,7 +88,7 @@ impl Tokens {
         }
         let (token, lifetime) = self.ask(now).await?;
         let margin = MARGIN.0.min(lifetime.0 / 4);
-        let until = Timestamp(now.0 + (lifetime.0 - margin) * 1_000_000);
+        let until = now.plus(Seconds(lifetime.0 - margin));
         *kept = Some(Kept { token: Arc::clone(&token), until });
         Ok(token)
     }
