@@ -130,7 +130,7 @@ impl Services {
                     continue;
                 }
             }
-            let done = walks.iter().map(|walk| walk.position - 1).min().unwrap_or(heard);
+            let done = done(&walks, heard);
             if done > progress.position && (walks.is_empty() || done - progress.position > TURNS as i64) {
                 progress.position = done;
                 let mut plan = Plan { urgency: Urgency::Background, ..Plan::default() };
@@ -231,6 +231,11 @@ impl Services {
     }
 }
 
+/// Up to where everything that was heard of has been acted on: nothing from the first walk that is not at its end.
+fn done(walks: &VecDeque<Walk>, heard: i64) -> i64 {
+    walks.iter().map(|walk| walk.position - 1).min().unwrap_or(heard)
+}
+
 fn stored_facts(request: &request::Model) -> Result<Facts, Fault> {
     serde_json::from_str(&request.facts)
         .map_err(|error| Fault::Internal(format!("the facts of {} cannot be read: {error}", request.id)))
@@ -243,4 +248,16 @@ fn parties(request: &request::Model) -> Vec<UserId> {
         people.push(request.target_id);
     }
     people
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_at_its_end_is_done_again_after_a_crash() {
+        let walk = |position| Walk { position, user: UserId::new(), after: None };
+        assert_eq!(done(&VecDeque::new(), 9), 9);
+        assert_eq!(done(&VecDeque::from([walk(7), walk(4), walk(8)]), 9), 3);
+    }
 }

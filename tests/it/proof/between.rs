@@ -15,11 +15,33 @@ use super::current;
 use crate::story;
 use crate::support::{Options, Person, World, observed};
 
-/// What ID Protection says of people, and the next reading of somebody that is to be held.
+/// What ID Protection says of people, and the reading that is to be held.
 #[derive(Default)]
 struct Source {
     levels: HashMap<UserId, Option<RiskLevel>>,
-    held: Option<(UserId, oneshot::Sender<()>, oneshot::Receiver<()>)>,
+    held: Option<Hold>,
+}
+
+/// A reading that is to be held: of whom, after how many others, and how that is told.
+struct Hold {
+    whose: UserId,
+    after: usize,
+    reached: oneshot::Sender<()>,
+    go: oneshot::Receiver<()>,
+}
+
+impl Source {
+    /// Is it this reading of somebody?
+    fn holds(&mut self, user: UserId) -> Option<Hold> {
+        let held = self.held.as_mut().filter(|held| held.whose == user)?;
+        match held.after.checked_sub(1) {
+            Some(after) => {
+                held.after = after;
+                None
+            }
+            None => self.held.take(),
+        }
+    }
 }
 
 static SOURCE: LazyLock<Mutex<Source>> = LazyLock::new(Mutex::default);
@@ -37,10 +59,10 @@ impl RiskReader for Held {
         let (said, held) = {
             let mut source = source();
             let said = source.levels.get(&user).copied().unwrap_or(Some(RiskLevel::None));
-            (said, source.held.take_if(|(whose, ..)| *whose == user))
+            (said, source.holds(user))
         };
         Box::pin(async move {
-            if let Some((_, reached, go)) = held {
+            if let Some(Hold { reached, go, .. }) = held {
                 // Whoever held it may have given up.
                 let _ = reached.send(());
                 let _ = go.await;
@@ -69,8 +91,13 @@ fn says(person: &Person, level: Option<RiskLevel>) {
 
 /// Does `work` and, between its reading of somebody and what it makes of that, `change`.
 async fn meanwhile<T>(whose: &Person, work: impl Future<Output = T>, change: impl Future<Output = ()>) -> T {
+    later(whose, 0, work, change).await
+}
+
+/// The same at a reading that comes after some others of the same person.
+async fn later<T>(whose: &Person, after: usize, work: impl Future<Output = T>, change: impl Future<Output = ()>) -> T {
     let ((reached, is_reached), (go, wait)) = (oneshot::channel(), oneshot::channel());
-    source().held = Some((whose.id, reached, wait));
+    source().held = Some(Hold { whose: whose.id, after, reached, go: wait });
     let mut work = pin!(work);
     tokio::select! {
         _ = &mut work => panic!("the source was not asked"),
@@ -196,3 +223,31 @@ story!(what_becomes_known_of_a_request_that_ends_meanwhile_is_not_told_after_its
     assert_eq!(meanwhile(&bob, world.follow_risk(), ends).await, 0);
     assert_eq!(world.told(&request).await.last().map(String::as_str), Some("REQUEST_CANCELED"));
 });
+
+story!(
+    what_becomes_known_while_somebodys_requests_are_gone_through_reaches_those_that_were_passed_too,
+    held(),
+    |world| {
+        let _alone = ALONE.lock().await;
+        begins();
+        world.controls(json!({ "reevaluation": "CONTINUOUS" })).await;
+        let bob = world.person("bob");
+        // More than twice as many as are looked at together: after the second reading there is a rest to go on with.
+        let stages = json!([{ "approvers": [{ "directoryRole": "GLOBAL_ADMINISTRATOR" }] }]);
+        let mut requests = Vec::new();
+        for _ in 0..61 {
+            let package = world.staged(stages.clone()).await;
+            requests.push(bob.submits(json!({ "accessPackageId": package })).await["request"].clone());
+        }
+        says(&bob, Some(RiskLevel::Low));
+        world.risk("bob", "LOW").await;
+        let rises = async {
+            says(&bob, Some(RiskLevel::High));
+            world.risk("bob", "HIGH").await;
+        };
+        later(&bob, 1, world.follow_risk(), rises).await;
+        for request in &requests {
+            assert_eq!(world.whole(request).await["currentStage"]["kind"], "ID_PROTECTION_RISK");
+        }
+    }
+);

@@ -73,6 +73,9 @@ story!(a_decision_by_young_roles_asks_nobody, |world| {
     assert_eq!(graph.count(Call::TransitiveRoles), 0);
     let decision = decision(world, &stage).await;
     assert_eq!(decision.roles_read_at, Some(entity::Timestamp(world.now().0 - 300_000_000)));
+    let query = "query($id: ID!) { node(id: $id) { ... on ApprovalStage { proof { roleDataAge } } } }";
+    let told = world.person("ada").data(query, json!({ "id": stage })).await;
+    assert_eq!(told["node"]["proof"][0]["roleDataAge"], "PT5M");
 });
 
 story!(roles_that_are_too_old_are_asked_for, |world| {
@@ -211,6 +214,27 @@ story!(a_copy_that_does_not_know_a_role_yet_makes_no_approval_void, |world| {
     world.clock.advance(Seconds(301));
     let request = one_approval_left(world).await;
     assert_eq!(world.person("pat").approves(&current(world, &request).await["id"]).await["state"], "DELIVERED");
+});
+
+story!(whoever_held_the_role_through_a_group_that_is_gone_has_approved_nothing, |world| {
+    let (graph, _) = handed_over(world).await;
+    let (sam, group) = (world.person("sam").id.0, id(0x777));
+    graph.change(|tenant| {
+        takes(tenant, sam);
+        form(tenant, group, &[sam]);
+        give(tenant, DirectoryRole::SecurityAdministrator, group);
+    });
+    synchronizes(world).await;
+    let request = one_approval_left(world).await;
+    let risk = world.person("sofia").request(&request["id"]).await["stages"][0]["id"].clone();
+    assert_eq!(decision(world, &risk).await.role_group_id, Some(entity::GroupId(group)));
+    graph.change(|tenant| drop(tenant.groups.remove(&group)));
+    synchronizes(world).await;
+    assert_eq!(world.person("pat").approves(&current(world, &request).await["id"]).await["state"], "PENDING_APPROVAL");
+    let query = "query($id: ID!) { node(id: $id) { ... on RiskApprovalStage { replaces { id } } } }";
+    let again = current(world, &request).await["id"].clone();
+    assert_eq!(world.person("sofia").data(query, json!({ "id": again })).await["node"]["replaces"]["id"], risk);
+    assert_eq!(world.person("sofia").approves(&again).await["state"], "DELIVERED");
 });
 
 story!(files_and_graph_exclude_each_other, |world| {
