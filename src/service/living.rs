@@ -184,6 +184,12 @@ impl Services {
             controls.iter().filter(|control| control.asks_again()).map(|control| control.source).collect();
         let readings = self.read_sources(&asking, &people).await;
         let mut plans = Vec::new();
+        let (waiting, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|(request, _)| request.retry_at.is_some());
+        // What waits for a source goes its way at once, where that can be read now; otherwise it goes on waiting as it does.
+        let tried =
+            waiting.into_iter().map(async |(request, _)| Ok::<_, Fault>((request.id, self.retry(request).await?)));
+        let goes = |plan: &Plan| plan.rows.requests.iter().all(|request| request.retry_at.is_none());
+        plans.extend(try_join_all(tried).await?.into_iter().filter(|(_, plan)| goes(plan)));
         for (request, course) in found {
             let own = parties(&request);
             let readings = readings.iter().filter(|reading| own.contains(&reading.subject)).cloned().collect();

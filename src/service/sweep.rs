@@ -50,7 +50,7 @@ impl Services {
     }
 
     /// The last one; one that a clock has dated that was wrong says nothing.
-    async fn last_sweep(&self) -> Result<Option<risk_sweep::Model>, Fault> {
+    pub(super) async fn last_sweep(&self) -> Result<Option<risk_sweep::Model>, Fault> {
         let (last, now) = (self.store.risk_sweep(RiskSource::IdProtection).await?, self.clock.now());
         Ok(last.filter(|last| !freshness::is_ahead(last.complete_as_of, now)))
     }

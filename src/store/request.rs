@@ -194,7 +194,8 @@ impl Store {
         rows.iter().map(approval).collect()
     }
 
-    /// The next requests of a person, by id, that wait for an approval; with `has_risk_stage`, only those that have one of risk.
+    /// The next requests of a person, by id, that wait for an approval, or for a source; with `has_risk_stage`, only those that have a
+    /// stage of risk.
     pub async fn open_requests_of(
         &self,
         user: UserId,
@@ -212,7 +213,11 @@ impl Store {
                  ORDER BY id LIMIT {limit}) {column}"
             )
         };
-        let text = format!("{} UNION {} ORDER BY id LIMIT {limit}", by("requestor_id"), by("target_id"));
+        let waiting = format!(
+            "SELECT id FROM request WHERE retry_at IS NOT NULL AND (requestor_id = {user} OR target_id = {user}) AND id > {after}{more}"
+        );
+        let text =
+            format!("{} UNION {} UNION {waiting} ORDER BY id LIMIT {limit}", by("requestor_id"), by("target_id"));
         let rows = self.all(params.statement(text)).await?;
         rows.iter().map(|row| Ok(RequestId::try_get(row, "", "id")?)).collect()
     }

@@ -129,21 +129,22 @@ story!(a_request_that_waits_can_be_taken_back_and_survives_a_restart, with_a_swi
     assert_eq!(state(world, &taken).await, "CANCELED");
 });
 
-story!(what_is_told_of_somebody_whose_request_waits_is_found_when_the_source_is_back, with_a_switch(), |world| {
+story!(what_is_told_of_somebody_is_acted_on_in_what_waits_for_the_source_too, with_a_switch(), |world| {
     let _alone = ALONE.lock().await;
     says(None);
     world.controls(json!({ "whenUndetermined": "HOLD", "holdTimeout": "P1D", "reevaluation": "CONTINUOUS" })).await;
-    let request = world.person("bob").asks_for(WIKI).await;
+    let mona = world.person("mona");
+    let input = json!({ "accessPackageId": FINANCE_DATA.to_string(), "targetId": world.person("bob").user_id(), "justification": "For bob." });
+    let request = mona.submits(input).await["request"].clone();
+    assert_eq!(request["state"], "SUBMITTED");
+    let before = world.snapshot().await.requests;
     world.risk("bob", "HIGH").await;
-    assert_eq!(
-        (world.follow_risk().await, state(world, &request).await),
-        (0, json!("SUBMITTED")),
-        "it cannot be read yet"
-    );
+    assert_eq!(world.follow_risk().await, 0, "it cannot be read yet");
+    assert_eq!(world.snapshot().await.requests, before, "and waits as it did");
     says(Some(RiskLevel::High));
-    world.pass(Seconds(15)).await;
-    assert_eq!(
-        (state(world, &request).await, kinds(world, &request).await),
-        (json!("PENDING_APPROVAL"), vec![json!("ID_PROTECTION_RISK")])
-    );
+    world.risk("bob", "MEDIUM").await;
+    assert_eq!(world.follow_risk().await, 1, "at once, not when it would be tried again");
+    assert_eq!(state(world, &request).await, "PENDING_APPROVAL");
+    assert_eq!(kinds(world, &request).await[0], "ID_PROTECTION_RISK");
+    assert_eq!(world.follow_risk().await, 0);
 });

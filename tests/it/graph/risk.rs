@@ -89,6 +89,7 @@ story!(what_was_read_by_a_clock_that_was_ahead_counts_no_more_once_that_is_set_r
     world.sweeps().await;
     let (bob, carol) = (id(world, "bob"), id(world, "carol"));
     world.clock.set(right);
+    assert_eq!(world.services().source_statuses().await.expect("an answer")[0].last_success_at, None);
     graph.change(|tenant| {
         tenant.risk(bob, "high", "atRisk");
         tenant.risk(carol, "medium", "atRisk");
