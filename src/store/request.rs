@@ -307,7 +307,9 @@ impl Store {
     pub async fn requests_to_retry(&self, now: Timestamp) -> Read<Vec<request::Model>> {
         let mut params = Params::new(self.db);
         let now = params.add(now);
-        let text = format!("SELECT * FROM request WHERE retry_at <= {now} ORDER BY retry_at LIMIT 30");
+        let text = format!(
+            "SELECT * FROM (SELECT * FROM request WHERE retry_at <= {now} ORDER BY retry_at LIMIT 30) r ORDER BY retry_at, id"
+        );
         self.rows(params.statement(text)).await
     }
 
@@ -316,7 +318,8 @@ impl Store {
         let mut params = Params::new(self.db);
         let now = params.add(now);
         let text = format!(
-            "SELECT * FROM assignment WHERE state = 'DELIVERED' AND ends_at <= {now} ORDER BY ends_at LIMIT 100"
+            "SELECT * FROM (SELECT * FROM assignment WHERE state = 'DELIVERED' AND ends_at <= {now} ORDER BY ends_at LIMIT 100) a \
+             ORDER BY ends_at, request_id"
         );
         self.rows(params.statement(text)).await
     }
