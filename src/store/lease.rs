@@ -36,6 +36,13 @@ pub struct Pace {
     pub throttles: i64,
 }
 
+impl Pace {
+    /// Until when nobody asks, where somebody wanted to be left alone; a moment beyond sense was written by a clock that was wrong.
+    pub fn left_alone(&self, now: Timestamp) -> Option<Timestamp> {
+        (self.not_before > now && self.not_before.0 <= now.0 + NONSENSE).then_some(self.not_before)
+    }
+}
+
 impl Store {
     /// Is it `holder` who does this until `until`? Whoever has it keeps it; at its end anybody may take it.
     pub async fn hold(&self, name: &str, holder: &str, now: Timestamp, until: Timestamp) -> Read<bool> {
