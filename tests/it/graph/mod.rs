@@ -2,6 +2,7 @@
 
 mod check;
 mod client;
+mod cross;
 mod fault;
 mod pace;
 mod people;
