@@ -89,7 +89,7 @@ impl Services {
                 status.age = status.last_success_at.map(|at| Seconds((now.0 - at.0).max(0) / 1_000_000));
                 (status.requests, status.throttles) = (pace.calls, pace.throttles);
                 let max_age = watch.0.settings.max_age;
-                status.state = if pace.left_alone(now).is_some() {
+                status.state = if pace.is_at_rest(now) {
                     SourceState::Throttled
                 } else if pace.failed_at.is_some_and(|failed| pace.succeeded_at.is_none_or(|well| well < failed)) {
                     SourceState::Failing

@@ -12,7 +12,7 @@ use super::watch::{Inner, PACE, SWEEP_WAIT, Unasked, is_news, observation, row_o
 use super::{ATTEMPTS, Fault, Services};
 use crate::domain::backoff;
 use crate::domain::plan::{Guard, Plan, Urgency};
-use crate::domain::risk;
+use crate::domain::{freshness, risk};
 use crate::store::Outcome;
 
 /// More pages than any tenant has.
@@ -35,8 +35,8 @@ impl Services {
             return Ok((false, due));
         }
         let pace = self.store.pace(PACE, now).await?;
-        if let Some(until) = pace.left_alone(now) {
-            return Ok((false, until));
+        if pace.is_at_rest(now) {
+            return Ok((false, pace.not_before));
         }
         if !self.hold(Work::RiskSweep, LEASE).await? {
             return Ok((false, now.plus(Seconds(5))));
@@ -53,10 +53,15 @@ impl Services {
         Ok((true, now.plus(watch.settings.interval)))
     }
 
+    /// The last one; one that a clock has dated that was wrong says nothing.
+    async fn last_sweep(&self) -> Result<Option<risk_sweep::Model>, Fault> {
+        let (last, now) = (self.store.risk_sweep(RiskSource::IdProtection).await?, self.clock.now());
+        Ok(last.filter(|last| !freshness::is_ahead(last.complete_as_of, now)))
+    }
+
     /// When the next one is due; nothing where there was none yet.
     async fn next_sweep(&self, watch: &Inner) -> Result<Option<Timestamp>, Fault> {
-        let last = self.store.risk_sweep(RiskSource::IdProtection).await?;
-        Ok(last.map(|last| last.complete_as_of.plus(watch.settings.interval)))
+        Ok(self.last_sweep().await?.map(|last| last.complete_as_of.plus(watch.settings.interval)))
     }
 
     async fn read_everybody(&self, watch: &Inner) -> Result<(), Fault> {
@@ -106,7 +111,8 @@ impl Services {
         let now = self.clock.now();
         let luck = uuid::Uuid::new_v4().as_u64_pair().0;
         let least = Timestamp(now.0 + backoff::wait(failures, None, luck));
-        let until = self.store.pace(PACE, now).await?.left_alone(now).map_or(least, |until| until.max(least));
+        let pace = self.store.pace(PACE, now).await?;
+        let until = if pace.is_at_rest(now) { pace.not_before.max(least) } else { least };
         if until >= useless {
             return Ok(false);
         }
@@ -131,12 +137,11 @@ impl Services {
         let mut changed = 0;
         for _ in 0..ATTEMPTS {
             let position = self.store.head().await?.position;
-            let last = self.store.risk_sweep(RiskSource::IdProtection).await?;
-            if last.is_some_and(|last| last.complete_as_of >= began) {
+            if self.last_sweep().await?.is_some_and(|last| last.complete_as_of >= began) {
                 return Err(Fault::Unavailable("another instance has swept meanwhile".to_owned()));
             }
             let rows = self.store.all_user_risks().await?;
-            let new = differences(&rows, &people, began);
+            let new = differences(&rows, &people, began, self.clock.now());
             let mut is_stale = false;
             for some in new.chunks(CHUNK) {
                 let mut plan = Plan { urgency: Urgency::Background, ..Plan::default() };
@@ -169,14 +174,17 @@ impl Services {
 }
 
 /// The rows that are otherwise than a sweep says, which began at `began`, and whether each changes what is known of the person's risk.
-/// What was read or became known later stays.
+/// What was read or became known later stays, if not by a clock that was wrong.
 fn differences(
     rows: &[user_risk::Model],
     people: &HashMap<UserId, Told>,
     began: Timestamp,
+    now: Timestamp,
 ) -> Vec<(user_risk::Model, bool)> {
     let known: HashMap<UserId, &user_risk::Model> = rows.iter().map(|row| (row.user_id, row)).collect();
-    let is_later = |row: &user_risk::Model| [row.read_at, row.changed_at].into_iter().flatten().any(|at| at >= began);
+    let is_later = |row: &user_risk::Model| {
+        [row.read_at, row.changed_at].into_iter().flatten().any(|at| at >= began && !freshness::is_ahead(at, now))
+    };
     let said = people.values().map(|told| row_of(told.user, Some(told.clone()), began));
     let silent = rows.iter().filter(|row| !people.contains_key(&row.user_id) && row.state != RiskState::None);
     let mut new: Vec<_> = said
@@ -230,6 +238,14 @@ mod tests {
     }
 
     #[test]
+    fn what_a_wrong_clock_has_dated_gives_way() {
+        let rows = [row(1, RiskLevel::Low, Some(9_000_000), None), row(2, RiskLevel::Low, None, Some(9_000_000))];
+        let people = HashMap::from([told(1, "high", "atRisk"), told(2, "high", "atRisk")]);
+        assert_eq!(differences(&rows, &people, Timestamp(100), Timestamp(200)).len(), 2);
+        assert_eq!(differences(&rows, &people, Timestamp(100), Timestamp(9_000_000)).len(), 0);
+    }
+
+    #[test]
     fn only_what_is_otherwise_is_written_and_never_over_something_newer() {
         let rows = [
             row(1, RiskLevel::High, None, None),
@@ -247,7 +263,7 @@ mod tests {
             told(8, "low", "remediated"),
             told(9, "hidden", "atRisk"),
         ]);
-        let new = differences(&rows, &people, Timestamp(100));
+        let new = differences(&rows, &people, Timestamp(100), Timestamp(200));
         let brief: Vec<_> = new.iter().map(|(row, is_news)| (row.user_id.0.as_u128(), row.level, *is_news)).collect();
         assert_eq!(
             brief,

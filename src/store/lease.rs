@@ -37,9 +37,9 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Until when nobody asks, where somebody wanted to be left alone; a moment beyond sense was written by a clock that was wrong.
-    pub fn left_alone(&self, now: Timestamp) -> Option<Timestamp> {
-        (self.not_before > now && self.not_before.0 <= now.0 + NONSENSE).then_some(self.not_before)
+    /// Does nobody ask now, because whoever is asked wants to be left alone?
+    pub fn is_at_rest(&self, now: Timestamp) -> bool {
+        (now.0 + 1..=now.0 + NONSENSE).contains(&self.not_before.0)
     }
 }
 
@@ -48,10 +48,12 @@ impl Store {
     pub async fn hold(&self, name: &str, holder: &str, now: Timestamp, until: Timestamp) -> Read<bool> {
         let mut params = Params::new(self.db);
         let (name, holder) = (params.add(name), params.add(holder));
+        let far = params.add(Timestamp(until.0 + NONSENSE));
         let (until, now) = (params.add(until), params.add(now));
         let text = format!(
             "INSERT INTO lease (name, holder, until) VALUES ({name}, {holder}, {until}) ON CONFLICT (name) DO UPDATE \
-             SET holder = excluded.holder, until = excluded.until WHERE lease.holder = excluded.holder OR lease.until <= {now}"
+             SET holder = excluded.holder, until = excluded.until WHERE lease.holder = excluded.holder OR lease.until <= {now} \
+             OR lease.until > {far}"
         );
         Ok(self.aside(params.statement(text)).await? == 1)
     }

@@ -128,3 +128,22 @@ story!(a_request_that_waits_can_be_taken_back_and_survives_a_restart, with_a_swi
     assert_eq!(state(world, &kept).await, "DELIVERED");
     assert_eq!(state(world, &taken).await, "CANCELED");
 });
+
+story!(what_is_told_of_somebody_whose_request_waits_is_found_when_the_source_is_back, with_a_switch(), |world| {
+    let _alone = ALONE.lock().await;
+    says(None);
+    world.controls(json!({ "whenUndetermined": "HOLD", "holdTimeout": "P1D", "reevaluation": "CONTINUOUS" })).await;
+    let request = world.person("bob").asks_for(WIKI).await;
+    world.risk("bob", "HIGH").await;
+    assert_eq!(
+        (world.follow_risk().await, state(world, &request).await),
+        (0, json!("SUBMITTED")),
+        "it cannot be read yet"
+    );
+    says(Some(RiskLevel::High));
+    world.pass(Seconds(15)).await;
+    assert_eq!(
+        (state(world, &request).await, kinds(world, &request).await),
+        (json!("PENDING_APPROVAL"), vec![json!("ID_PROTECTION_RISK")])
+    );
+});

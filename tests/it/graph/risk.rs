@@ -82,6 +82,26 @@ story!(a_sweep_counts_for_five_minutes_and_then_each_is_asked_about_alone, |worl
     assert_eq!(status(world).await["state"], "OK");
 });
 
+story!(what_was_read_by_a_clock_that_was_ahead_counts_no_more_once_that_is_set_right, |world| {
+    let graph = watched(world, &[]).await;
+    let right = world.now().plus(Seconds(600));
+    world.clock.advance(Seconds::hours(9));
+    world.sweeps().await;
+    let (bob, carol) = (id(world, "bob"), id(world, "carol"));
+    world.clock.set(right);
+    graph.change(|tenant| {
+        tenant.risk(bob, "high", "atRisk");
+        tenant.risk(carol, "medium", "atRisk");
+    });
+    let request = world.person("bob").asks_for(FINANCE_DATA).await;
+    assert_eq!(brief(&reading(world, &request).await), says("HIGH", "SINGLE"), "the sweep was not made in the future");
+    world.clock.advance(Seconds(1));
+    world.sweeps().await;
+    assert_eq!(status(world).await["lastSuccessAt"], world.now().rfc3339(), "nor does it stand in another one's way");
+    let request = world.person("carol").asks_for(FINANCE_DATA).await;
+    assert_eq!(brief(&reading(world, &request).await), says("MEDIUM", "SWEEP"));
+});
+
 story!(whoever_is_newer_than_the_sweep_is_asked_about_alone, |world| {
     let graph = watched(world, &[]).await;
     let nina = "00000000-0000-4000-8000-000000000777";
