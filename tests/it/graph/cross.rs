@@ -11,7 +11,7 @@ use super::people::{give, id, is_as, source};
 use super::{impatient, recovers, until, while_time_passes};
 use crate::story;
 use crate::support::graph::{Call, FakeGraph, Fault};
-use crate::support::{Person, World};
+use crate::support::{Dice, Person, World};
 
 /// What the program asks of Graph, and has Graph do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -255,17 +255,23 @@ impl Walk<'_> {
     }
 }
 
-story!(every_fault_at_every_call_lets_nobody_pass_loses_nothing_and_is_made_good, |world| {
+/// A world whose directory and risk come from Graph, with the demo's people and so many more; all is well.
+async fn connected(world: &mut World, employees: usize) -> (FakeGraph, GraphConfig) {
     assert!(world.services().hand_over(DirectorySource::Graph).await.expect("an answer"));
     let graph = FakeGraph::start(&world.clock).await;
     graph.change(|tenant| {
         source::demo(tenant);
-        (0..STEPS.len() * FAULTS.len()).for_each(|number| tenant.hire(employee(number), &format!("Employee {number}")));
+        (0..employees).for_each(|number| tenant.hire(employee(number), &format!("Employee {number}")));
     });
     let config = GraphConfig { directory: true, ..graph.config() };
     world.connects(config.clone()).await;
     world.services().synchronize().await.expect("people are read");
     world.controls(json!({ "reevaluation": "CONTINUOUS" })).await;
+    (graph, config)
+}
+
+story!(every_fault_at_every_call_lets_nobody_pass_loses_nothing_and_is_made_good, |world| {
+    let (graph, config) = connected(world, STEPS.len() * FAULTS.len()).await;
     let mut number = 0;
     for (fault, often) in FAULTS {
         if fault == Fault::Silent {
@@ -277,4 +283,61 @@ story!(every_fault_at_every_call_lets_nobody_pass_loses_nothing_and_is_made_good
         }
         world.check().await;
     }
+});
+
+story!(any_fault_at_any_moment_lets_nobody_pass_loses_nothing_and_is_made_good, |world| {
+    const ROUNDS: usize = 6;
+    const EACH: usize = 6;
+    let (mut dice, sam) = (Dice::new(0xfa17), world.person("sam").id.0);
+    let (graph, config) = connected(world, ROUNDS * EACH).await;
+    world.connects(impatient(config)).await;
+    // 404 in Graph's own words is no fault.
+    let faults: Vec<_> =
+        FAULTS.into_iter().map(|(fault, _)| fault).filter(|fault| *fault != Fault::Refused(404)).collect();
+    let walk = Walk { world, graph: &graph };
+    let (mut ended, mut failed) = (0, 0);
+    for round in 0..ROUNDS {
+        // Nothing that was read before counts: what is so from here on is all that may be read.
+        world.clock.advance(Seconds(302));
+        graph.change(|tenant| {
+            for number in round * EACH..(round + 1) * EACH {
+                tenant.users.get_mut(&employee(number)).expect("somebody").display_name = format!("In round {round}");
+                if dice.below(3) > 0 {
+                    tenant.risk(employee(number), "high", "atRisk");
+                }
+            }
+            source::takes(tenant, sam);
+        });
+        graph.change(|tenant| give(tenant, DirectoryRole::SecurityAdministrator, sam));
+        graph.chance(round as u64, 30, &faults);
+        let mut open: Vec<(Uuid, Value, bool)> = Vec::new();
+        for number in round * EACH..(round + 1) * EACH {
+            for _ in 0..dice.below(5) {
+                world.clock.advance(Seconds(dice.below(120) as i64));
+                let (step, which) = (dice.pick(&STEPS), dice.below(EACH));
+                let has_ended = match (step, open.get_mut(which)) {
+                    (OnesRisk, _) => continue,
+                    (Confirm | Dismiss, Some((who, ..))) => walk.does(step, *who, &Value::Null).await,
+                    (OnesRoles | OnesAccount, Some((who, request, is_denied)))
+                        if !*is_denied && !request["currentStage"].is_null() =>
+                    {
+                        *is_denied = walk.does(step, *who, request).await;
+                        *is_denied
+                    }
+                    (Confirm | Dismiss | OnesRoles | OnesAccount, _) => continue,
+                    _ => walk.does(step, sam, &Value::Null).await,
+                };
+                *(if has_ended { &mut ended } else { &mut failed }) += 1;
+            }
+            let (request, _) = walk.asks(employee(number)).await;
+            open.push((employee(number), request, false));
+        }
+        for (number, (who, request, is_denied)) in open.into_iter().enumerate() {
+            // The first brings the directory along.
+            let step = if number == 0 { People } else { OnesRisk };
+            walk.catches_up(step, who, &request, is_denied).await;
+        }
+        world.check().await;
+    }
+    assert!(ended > 10 && failed > 10, "{ended} came to their end, {failed} did not");
 });
