@@ -1,14 +1,16 @@
-//! Sweeps: everybody at risk, read page by page by one instance at a time. A sweep that is not complete counts for nothing.
+//! Sweeps: everybody at risk, read page by page by one instance at a time. A sweep that is not complete counts for nothing, so one page
+//! that does not come is asked for again, rather than all before it.
 
 use std::collections::HashMap;
 
 use entity::{Origin, RiskSource, RiskState, Seconds, Timestamp, UserId, head, risk_sweep, user_risk};
-use tracing::info;
+use tracing::{info, warn};
 
-use super::feed::{FeedFault, Told};
+use super::feed::{FeedFault, RiskPage, Told};
 use super::lease::Work;
 use super::watch::{Inner, PACE, SWEEP_WAIT, Unasked, is_news, observation, row_of};
 use super::{ATTEMPTS, Fault, Services};
+use crate::domain::backoff;
 use crate::domain::plan::{Guard, Plan, Urgency};
 use crate::domain::{freshness, risk};
 use crate::store::Outcome;
@@ -17,6 +19,8 @@ use crate::store::Outcome;
 const PAGES_MAX: usize = 2_000;
 /// So long one page may take, with the wait for its turn, before another instance begins anew.
 const LEASE: Seconds = Seconds(60);
+/// While a page is waited for, other instances hear that often that this one goes on.
+const RENEWAL: Seconds = Seconds(20);
 /// Rows of one commit, each perhaps with an event.
 const CHUNK: usize = 400;
 /// So long the questions are counted.
@@ -66,20 +70,67 @@ impl Services {
         let mut people: HashMap<UserId, Told> = HashMap::new();
         let mut next: Option<String> = None;
         for _ in 0..PAGES_MAX {
-            let (_, page) = watch.ask(SWEEP_WAIT, || watch.feed.page(next.as_deref())).await?;
-            if !self.hold(Work::RiskSweep, LEASE).await? {
-                return Err(Fault::Unavailable("another instance sweeps".to_owned()));
-            }
+            let page = self.next_page(watch, next.as_deref(), began).await?;
+            self.keep_sweeping().await?;
             // A page that repeats says of somebody the same again, or something newer.
             people.extend(page.people.into_iter().map(|told| (told.user, told)));
             match page.next {
-                // A link that leads to itself would never end.
-                Some(link) if next.as_ref() == Some(&link) => break,
                 None => return self.apply(began, &head, people).await,
                 link => next = link,
             }
         }
         Err(Unasked::Feed(FeedFault::Failed("its pages have no end".to_owned())).into())
+    }
+
+    /// One page. Where it does not come it is asked for again, by the same link, as long as a sweep that began then may still be of use;
+    /// but the first one, before which there is nothing to lose, and one whose link is not known any more, are left to a new sweep.
+    async fn next_page(&self, watch: &Inner, next: Option<&str>, began: Timestamp) -> Result<RiskPage, Fault> {
+        let useless = began.plus(watch.settings.max_age);
+        let mut failures = 0;
+        loop {
+            let unasked = match watch.ask(SWEEP_WAIT, || watch.feed.page(next)).await {
+                // Whoever followed it would never come to an end.
+                Ok((_, page)) if next.is_some() && page.next.as_deref() == next => {
+                    Unasked::Feed(FeedFault::Failed("a page leads to itself".to_owned()))
+                }
+                Ok((_, page)) => return Ok(page),
+                Err(unasked) => unasked,
+            };
+            failures += 1;
+            let is_lasting = matches!(unasked, Unasked::Store(_) | Unasked::Feed(FeedFault::Expired(_)));
+            if next.is_none() || is_lasting || !self.waits_for_page(failures, useless).await? {
+                return Err(unasked.into());
+            }
+            warn!(%unasked, failures, "a page of everybody's risk did not come; it is asked for again");
+        }
+    }
+
+    /// Leaves the source alone for as long as it wants, and longer each time, and stays the one that sweeps. False: until then the sweep
+    /// would be too old to be of use.
+    async fn waits_for_page(&self, failures: u32, useless: Timestamp) -> Result<bool, Fault> {
+        let now = self.clock.now();
+        let luck = uuid::Uuid::new_v4().as_u64_pair().0;
+        let least = Timestamp(now.0 + backoff::wait(failures, None, luck));
+        let pace = self.store.pace(PACE, now).await?;
+        let until = if pace.is_at_rest(now) { pace.not_before.max(least) } else { least };
+        if until >= useless {
+            return Ok(false);
+        }
+        while self.clock.now() < until {
+            self.keep_sweeping().await?;
+            self.clock.until(until.min(self.clock.now().plus(RENEWAL))).await;
+        }
+        self.keep_sweeping().await?;
+        Ok(true)
+    }
+
+    /// One instance sweeps at a time; it goes on being that one as long as it reads.
+    async fn keep_sweeping(&self) -> Result<(), Fault> {
+        if self.hold(Work::RiskSweep, LEASE).await? {
+            Ok(())
+        } else {
+            Err(Fault::Unavailable("another instance sweeps".to_owned()))
+        }
     }
 
     async fn apply(&self, began: Timestamp, head: &head::Model, people: HashMap<UserId, Told>) -> Result<(), Fault> {

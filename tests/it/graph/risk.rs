@@ -181,34 +181,6 @@ story!(what_is_being_worked_out_anew_is_never_no_risk, |world| {
     assert_eq!(brief(&reading(world, &request).await), says("UNDETERMINED", "SWEEP"));
 });
 
-story!(a_sweep_that_is_not_complete_counts_for_nothing, |world| {
-    let graph = watched(world, &[("bob", "high"), ("carol", "low"), ("erin", "medium")]).await;
-    graph.pages(1);
-    let before = status(world).await["lastSuccessAt"].clone();
-    let (bob, carol, zoe) = (id(world, "bob"), id(world, "carol"), id(world, "zoe"));
-    graph.change(|tenant| {
-        tenant.risk(zoe, "low", "atRisk");
-        tenant.risks.remove(&bob);
-        tenant.risk(carol, "high", "atRisk");
-    });
-    for fault in
-        [Fault::Cut, Fault::Html(200), Fault::Elsewhere, Fault::Broken, Fault::Throttled, Fault::Unavailable(2)]
-    {
-        world.clock.advance(Seconds(61));
-        graph.plan(Call::RiskyUsers, [None, Some(fault)]);
-        let swept = while_time_passes(world, world.services().sweep_risk()).await;
-        assert!(swept.is_err(), "{fault:?}: {swept:?}");
-        assert_eq!(status(world).await["lastSuccessAt"], before, "{fault:?}");
-        assert_eq!(shown(world, "bob").await["level"], "HIGH", "{fault:?}");
-    }
-    world.clock.advance(Seconds(61));
-    while_time_passes(world, world.services().sweep_risk()).await.expect("it is well again");
-    assert_eq!(
-        (shown(world, "bob").await["level"].clone(), shown(world, "carol").await["level"].clone()),
-        (json!("NONE"), json!("HIGH"))
-    );
-});
-
 story!(a_rise_that_a_sweep_brings_reaches_open_requests, |world| {
     let graph = watched(world, &[]).await;
     world.controls(json!({ "reevaluation": "CONTINUOUS" })).await;

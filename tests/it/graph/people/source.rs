@@ -17,12 +17,11 @@ use crate::support::{Kind, World};
 const DEMO: &str = include_str!("../../../../demo/directory.json");
 
 fn role(name: &Value) -> Option<DirectoryRole> {
-    use DirectoryRole::{GlobalAdministrator, SecurityAdministrator, SecurityReader};
-    [GlobalAdministrator, SecurityAdministrator, SecurityReader].into_iter().find(|role| name == role.as_str())
+    DirectoryRole::ALL.iter().copied().find(|role| name == role.as_str())
 }
 
-/// The people of the demo world, with the roles that these stories need.
-fn demo(tenant: &mut Tenant) {
+/// The people of the demo world.
+pub fn demo(tenant: &mut Tenant) {
     let file: Value = serde_json::from_str(DEMO).expect("the demo's file");
     let uuid = |value: &Value| value.as_str().and_then(|text| text.parse::<Uuid>().ok());
     for user in file["users"].as_array().expect("people") {
@@ -33,9 +32,7 @@ fn demo(tenant: &mut Tenant) {
         hired.manager = uuid(&user["managerId"]);
         hired.user_principal_name = user["userPrincipalName"].as_str().expect("a name").to_owned();
         for name in user["directoryRoles"].as_array().into_iter().flatten() {
-            if let Some(role) = role(name) {
-                give(tenant, role, who);
-            }
+            give(tenant, role(name).expect("a role"), who);
         }
     }
     for group in file["groups"].as_array().expect("groups") {
@@ -61,7 +58,7 @@ async fn decision(world: &World, stage: &Value) -> entity::decision::Model {
     decisions.into_iter().find(|row| *stage == row.stage_id.to_string()).expect("the decision")
 }
 
-fn takes(tenant: &mut Tenant, from: Uuid) {
+pub fn takes(tenant: &mut Tenant, from: Uuid) {
     tenant.assignments.retain(|given| given.principal != from);
 }
 
