@@ -239,6 +239,19 @@ impl Store {
         self.row(params.statement(format!("SELECT * FROM idempotency WHERE user_id = {user} AND key = {key}"))).await
     }
 
+    /// Forgets some of the keys from before a moment, the oldest first; returns how many. No part of the log, as little as the keys are.
+    pub async fn forget_idempotency(&self, before: Timestamp, limit: usize) -> Read<usize> {
+        let mut params = Params::new(self.db);
+        let before = params.add(before);
+        // Asked twice: a key that was used anew in this moment stays.
+        let text = format!(
+            "DELETE FROM idempotency WHERE created_at < {before} AND (user_id, key) IN \
+             (SELECT user_id, key FROM idempotency WHERE created_at < {before} ORDER BY created_at LIMIT {limit})"
+        );
+        let gone = self.aside(params.statement(text)).await?;
+        Ok(usize::try_from(gone).unwrap_or(limit))
+    }
+
     /// The request that holds the slot of a person and a package.
     pub async fn slot_holder(&self, target: UserId, package: PackageId) -> Read<Option<request::Model>> {
         let mut params = Params::new(self.db);

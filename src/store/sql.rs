@@ -76,7 +76,8 @@ impl Params {
 
 /// More of a FROM: the rows of `table` that `on` holds for, looked up for each row of what stands before, never the other way round. An
 /// order of joins that a database chooses by what it believes of the tables explodes where it believes wrongly: it takes all the stages
-/// that a group was ever asked for a handful, and goes through them for each stage.
+/// that a group was ever asked for a handful, and goes through them for each stage. `on` names the columns of one index, and nothing that
+/// another index would be thought better for.
 pub fn each(db: Db, table: &str, alias: &str, on: &str) -> String {
     match db {
         // SQLite keeps the order of a CROSS JOIN.

@@ -221,7 +221,7 @@ pub(super) async fn pending_after(
             format!(
                 "(SELECT DISTINCT a.stage_id FROM membership m {} WHERE m.user_id {any} AND (m.until IS NULL OR m.until = {version})) asked {}",
                 each(db, "stage_approver", "a", "a.kind = m.kind AND a.subject = m.subject"),
-                each(db, "stage", "s", "s.id = asked.stage_id AND s.status = 'PENDING'")
+                each(db, "stage", "s", "s.id = asked.stage_id")
             )
         }
     };
@@ -274,7 +274,7 @@ impl Store {
             tests.push(decidable(&viewer, &now));
         } else {
             if let Some(seen) = access::seen(&viewer) {
-                let stage = each(self.db, "stage", "s", "s.request_id = mine.id AND s.status = 'PENDING'");
+                let stage = each(self.db, "stage", "s", "s.request_id = mine.id");
                 from = format!("{seen} {stage}");
             }
             tests.push(format!("(s.kind = 'POLICY' OR {})", access::reads_risk(&viewer)));
