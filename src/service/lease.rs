@@ -12,6 +12,8 @@ pub(super) enum Work {
     RiskSweep,
     /// Keeping the directory in step.
     Directory,
+    /// Forgetting what is over.
+    Tidying,
 }
 
 impl Work {
@@ -19,6 +21,7 @@ impl Work {
         match self {
             Work::RiskSweep => "RISK_SWEEP",
             Work::Directory => "DIRECTORY",
+            Work::Tidying => "TIDYING",
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod source;
 mod stage;
 mod sweep;
 pub mod sync;
+mod tidy;
 pub mod watch;
 
 use std::sync::Arc;

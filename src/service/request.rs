@@ -15,8 +15,8 @@ use crate::domain::route::{self, ControlFacts, Eligibility, Facts, PolicyFacts, 
 use crate::domain::text;
 use crate::store::SetQuery;
 
-/// How long an idempotency key is kept.
-const KEY_LIFE: entity::Seconds = entity::Seconds::hours(24);
+/// How long an idempotency key stands for what was submitted with it.
+pub(super) const KEY_LIFE: entity::Seconds = entity::Seconds::hours(24);
 
 /// Input of [`Services::submit`].
 #[derive(Debug, Clone, PartialEq, Eq)]

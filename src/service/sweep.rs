@@ -23,8 +23,6 @@ const LEASE: Seconds = Seconds(60);
 const RENEWAL: Seconds = Seconds(20);
 /// Rows of one commit, each perhaps with an event.
 const CHUNK: usize = 400;
-/// So long the questions are counted.
-const COUNTED: Seconds = Seconds::hours(2);
 
 impl Services {
     /// Reads everybody's risk anew where that is due and no other instance does it. Returns whether it did, and when to look again.
@@ -165,7 +163,6 @@ impl Services {
             let source = RiskSource::IdProtection;
             plan.rows.risk_sweeps.push(risk_sweep::Model { source, complete_as_of, directory_version });
             self.store.commit(plan).await?;
-            self.store.forget_pace(began.minus(COUNTED)).await?;
             info!(people = people.len(), changed, "everybody's risk was read");
             return Ok(());
         }

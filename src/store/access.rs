@@ -1,14 +1,15 @@
 //! Which rows somebody may see, as SQL: every list, count, node and subscription asks with these. `r` is a request, `s` a stage,
 //! `p` a package, `pol` a policy, `u` a person; `v` stands for the viewer's id. An application is nobody here: its `v` equals no id.
 
-use super::sql::{Db, Params};
+use super::sql::{Db, Params, each, gathered};
 use crate::domain::permission::{Actor, Right};
 
 /// Somebody who reads: the id as a parameter, and which rights widen what is seen.
 pub struct Viewer {
     /// What stands for the id in the text.
     pub v: String,
-    db: Db,
+    /// Of which database.
+    pub db: Db,
     /// Is it a person, whom rules can name?
     is_person: bool,
     /// Sees every request, stage and assignment.
@@ -65,22 +66,24 @@ pub const HOLDS: &str = "((s.completed_directory_version IS NULL AND m.until IS 
      OR (m.since <= s.completed_directory_version AND (m.until IS NULL OR m.until > s.completed_directory_version)))";
 
 /// Stage `s` of request `r` has the viewer among its approvers: now, or as of its completion. Requestor and target never are.
-pub fn belongs(v: &str) -> String {
-    among_approvers(v, HOLDS)
+pub fn belongs(viewer: &Viewer) -> String {
+    among_approvers(viewer, HOLDS)
 }
 
 /// The same by who is in the sets now, also where the stage is completed.
-pub fn belongs_now(v: &str) -> String {
-    among_approvers(v, "m.until IS NULL")
+pub fn belongs_now(viewer: &Viewer) -> String {
+    among_approvers(viewer, "m.until IS NULL")
 }
 
-fn among_approvers(v: &str, holds: &str) -> String {
-    let in_force = in_force("a", "s");
+fn among_approvers(viewer: &Viewer, holds: &str) -> String {
+    let (v, in_force) = (&viewer.v, in_force("a", "s"));
     // From the few entries of the stage to the viewer, never from all that the viewer's sets were ever asked: PostgreSQL would turn an
-    // EXISTS into such a join, SQLite keeps the order of a CROSS JOIN.
+    // EXISTS into a join.
+    let member = format!("m.kind = a.kind AND m.subject = a.subject AND m.user_id = {v} AND {holds}");
+    let member = each(viewer.db, "membership", "m", &member);
     format!(
-        "(r.requestor_id <> {v} AND r.target_id <> {v} AND 0 < (SELECT count(*) FROM stage_approver a CROSS JOIN membership m \
-         WHERE a.stage_id = s.id AND m.kind = a.kind AND m.subject = a.subject AND m.user_id = {v} AND {in_force} AND {holds}))"
+        "(r.requestor_id <> {v} AND r.target_id <> {v} \
+         AND 0 < (SELECT count(*) FROM stage_approver a {member} WHERE a.stage_id = s.id AND {in_force}))"
     )
 }
 
@@ -89,10 +92,11 @@ const FEW: usize = 1_000;
 
 /// Stage `s` may be one of the viewer's: a quick test for lists, before [`belongs`]. Where the viewer's sets were asked in few stages,
 /// those; otherwise every stage may be, and a page is soon full.
-pub fn may_belong(v: &str) -> String {
+pub fn may_belong(viewer: &Viewer) -> String {
     let asked = format!(
-        "SELECT a.stage_id FROM membership m CROSS JOIN stage_approver a WHERE m.user_id = {v} AND m.until IS NULL \
-         AND a.kind = m.kind AND a.subject = m.subject LIMIT {FEW}"
+        "SELECT a.stage_id FROM membership m {} WHERE m.user_id = {} AND m.until IS NULL LIMIT {FEW}",
+        each(viewer.db, "stage_approver", "a", "a.kind = m.kind AND a.subject = m.subject"),
+        viewer.v
     );
     format!("((SELECT count(*) FROM ({asked}) few) = {FEW} OR s.id IN ({asked}))")
 }
@@ -104,45 +108,49 @@ pub fn reads_risk(viewer: &Viewer) -> String {
     }
     format!(
         "(r.has_risk_stage AND EXISTS (SELECT 1 FROM stage s WHERE s.request_id = r.id AND s.kind <> 'POLICY' AND {}))",
-        belongs(&viewer.v)
+        belongs(viewer)
     )
 }
 
 /// Ids of the requests of which the viewer is an approver, since a stage's turn came.
-fn approved_by(v: &str) -> String {
+fn approved_by(viewer: &Viewer) -> String {
     let in_force = in_force("a", "s");
     format!(
-        "SELECT s.request_id FROM membership m CROSS JOIN stage_approver a CROSS JOIN stage s \
-         WHERE m.user_id = {v} AND a.kind = m.kind AND a.subject = m.subject AND s.id = a.stage_id \
-         AND s.pending_since IS NOT NULL AND {in_force} AND {HOLDS}"
+        "SELECT s.request_id FROM membership m {} {} WHERE m.user_id = {}",
+        each(viewer.db, "stage_approver", "a", "a.kind = m.kind AND a.subject = m.subject"),
+        each(
+            viewer.db,
+            "stage",
+            "s",
+            &format!("s.id = a.stage_id AND s.pending_since IS NOT NULL AND {in_force} AND {HOLDS}")
+        ),
+        viewer.v
     )
 }
 
-/// The viewer sees request `r`: a right, a party to it, or an approver since a stage's turn came. For lists of requests and stages:
-/// what is seen is gathered once, so that a list costs what it shows, however many requests there are.
-pub fn sees_request_in_list(viewer: &Viewer) -> String {
-    if viewer.reads_requests {
-        return "(1 = 1)".to_owned();
-    }
-    let v = &viewer.v;
-    let seen = format!(
-        "SELECT id FROM request WHERE requestor_id = {v} UNION SELECT id FROM request WHERE target_id = {v} UNION {}",
-        approved_by(v)
-    );
-    match viewer.db {
-        Db::Sqlite => format!("r.id IN ({seen})"),
-        // An array is looked up row by row; of a subquery PostgreSQL would think that the newest requests are soon found in it.
-        Db::Postgres => format!("r.id = ANY(ARRAY({seen}))"),
-    }
+/// Ids of the requests that the viewer is a party to, to begin a FROM with.
+pub fn own(viewer: &Viewer) -> String {
+    format!("({}) mine", parties(&viewer.v))
 }
 
-/// The same for requests that something else leads to.
+fn parties(v: &str) -> String {
+    format!("SELECT id FROM request WHERE requestor_id = {v} UNION SELECT id FROM request WHERE target_id = {v}")
+}
+
+/// Ids of the requests that the viewer sees, to begin a FROM with: as a party, or an approver since a stage's turn came. What is seen is
+/// gathered once, so that a list costs what it shows, however many requests there are. `None` where a right shows them all.
+pub fn seen(viewer: &Viewer) -> Option<String> {
+    let seen = || format!("({} UNION {}) mine", parties(&viewer.v), approved_by(viewer));
+    (!viewer.reads_requests).then(seen)
+}
+
+/// The same as a test of a request `r` that something else leads to.
 pub fn sees_one_request(viewer: &Viewer) -> String {
     if viewer.reads_requests {
         return "(1 = 1)".to_owned();
     }
     let v = &viewer.v;
-    format!("(r.requestor_id = {v} OR r.target_id = {v} OR r.id IN ({}))", approved_by(v))
+    format!("(r.requestor_id = {v} OR r.target_id = {v} OR r.id {})", gathered(viewer.db, &approved_by(viewer)))
 }
 
 /// The same for a request known by its id.
@@ -154,15 +162,16 @@ pub fn sees_request(viewer: &Viewer) -> String {
     format!(
         "(r.requestor_id = {v} OR r.target_id = {v} OR EXISTS (SELECT 1 FROM stage s WHERE s.request_id = r.id \
          AND s.pending_since IS NOT NULL AND {}))",
-        belongs(v)
+        belongs(viewer)
     )
 }
 
 /// Policy `pol` lets the person `who` (an expression) ask, or get access asked for on their behalf.
-pub fn covers(who: &str) -> String {
+pub fn covers(db: Db, who: &str) -> String {
+    let member = format!("pm.kind = pr.kind AND pm.subject = pr.subject AND pm.user_id = {who} AND pm.until IS NULL");
     format!(
-        "(pol.is_for_everyone OR EXISTS (SELECT 1 FROM policy_requestor pr JOIN membership pm ON pm.kind = pr.kind \
-         AND pm.subject = pr.subject WHERE pr.policy_id = pol.id AND pm.user_id = {who} AND pm.until IS NULL))"
+        "(pol.is_for_everyone OR EXISTS (SELECT 1 FROM policy_requestor pr {} WHERE pr.policy_id = pol.id))",
+        each(db, "membership", "pm", &member)
     )
 }
 
@@ -175,8 +184,8 @@ pub fn fits(viewer: &Viewer) -> String {
     format!(
         "({} OR (pol.allow_managers_on_behalf AND EXISTS (SELECT 1 FROM directory_user report \
          WHERE report.manager_id = {v} AND report.is_enabled AND report.deleted_at IS NULL AND {})))",
-        covers(v),
-        covers("report.id")
+        covers(viewer.db, v),
+        covers(viewer.db, "report.id")
     )
 }
 

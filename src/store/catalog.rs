@@ -72,7 +72,7 @@ impl Store {
         if filter.requestable {
             tests.push(format!(
                 "NOT p.is_hidden AND EXISTS (SELECT 1 FROM policy pol WHERE pol.package_id = p.id AND {})",
-                access::covers(&viewer.v)
+                access::covers(viewer.db, &viewer.v)
             ));
         } else {
             tests.push(access::sees_package(&viewer));
@@ -180,7 +180,7 @@ impl Store {
         let mut params = Params::new(self.db);
         let viewer = Viewer::new(&mut params, actor);
         let (id, target) = (params.add(package), params.add(target));
-        let (open, covers) = (opens(&viewer), access::covers(&target));
+        let (open, covers) = (opens(&viewer), access::covers(viewer.db, &target));
         let sees = access::sees_one_request(&viewer);
         let text = format!(
             "SELECT pol.*, {covers} AS covers, ({open} OR EXISTS (SELECT 1 FROM request r WHERE r.policy_id = pol.id AND {sees})) \

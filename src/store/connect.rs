@@ -135,8 +135,11 @@ impl Target {
             Db::Postgres => {
                 options.set_application_name("riskgate").idle_timeout(Duration::from_secs(600));
                 options.map_sqlx_postgres_before_acquire(|connection, about| Box::pin(is_there(connection, about)));
-                // Statements here run for a few milliseconds; compiling one takes hundreds.
-                options.map_sqlx_postgres_opts(|postgres| postgres.options([("jit", "off")]));
+                // Statements here run for a few milliseconds; compiling one takes hundreds. And a plan that was made while a table was
+                // small outlives that: what has an index is looked up by it from the first row on, or a list would read the whole of a
+                // table that has grown for each of its rows.
+                options
+                    .map_sqlx_postgres_opts(|postgres| postgres.options([("jit", "off"), ("enable_seqscan", "off")]));
                 if role == Role::Read {
                     options.statement_timeout(Duration::from_secs(10));
                 }

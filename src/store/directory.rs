@@ -11,7 +11,7 @@ use sea_orm::{FromQueryResult, QueryResult, TryGetable, Value};
 use serde_json::json;
 
 use super::risk::at_risk;
-use super::sql::{Db, Params};
+use super::sql::{Db, Params, each};
 use super::{Read, Store, StoreError};
 use crate::domain::explanation::Excluded;
 use crate::domain::permission::{Actor, Right, right_to_decide};
@@ -135,6 +135,9 @@ impl Store {
         let (requestor, target) = (params.add(requestor), params.add(target));
         let holds = holds_role("q.stage", "m.user_id");
         let is_at_risk = at_risk("q.stage", "m.user_id", &params.add(now));
+        let member = "m.kind = q.kind AND m.subject = q.subject AND m.until IS NULL";
+        let member = each(self.db, "membership", "m", member);
+        let account = each(self.db, "directory_user", "u", "u.id = m.user_id");
         use ApproverExclusion::{AtRisk, Disabled, NoRole, Requestor, Target};
         let text = format!(
             "SELECT stage, ordinal, tier, user_id, why, total FROM (SELECT x.*, \
@@ -144,8 +147,7 @@ impl Store {
              CASE WHEN m.user_id = {requestor} THEN '{Requestor}' WHEN m.user_id = {target} THEN '{Target}' \
              WHEN NOT u.is_enabled OR u.deleted_at IS NOT NULL THEN '{Disabled}' \
              WHEN NOT {holds} THEN '{NoRole}' WHEN {is_at_risk} THEN '{AtRisk}' END AS why FROM ({wanted}) q \
-             JOIN membership m ON m.kind = q.kind AND m.subject = q.subject AND m.until IS NULL \
-             JOIN directory_user u ON u.id = m.user_id) x) y \
+             {member} {account}) x) y \
              WHERE place <= CASE WHEN why IS NULL THEN 100 ELSE 20 END ORDER BY stage, ordinal, tier, user_id"
         );
         let mut resolved: Vec<Resolved> = Vec::new();

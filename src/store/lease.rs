@@ -171,7 +171,7 @@ impl Store {
         }
     }
 
-    async fn aside(&self, statement: Statement) -> Read<u64> {
+    pub(super) async fn aside(&self, statement: Statement) -> Read<u64> {
         let mut tries = sql::TRIES;
         loop {
             let lease = self.aside.lease();

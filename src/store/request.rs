@@ -11,7 +11,7 @@ use sea_orm::{FromQueryResult, TryGetable};
 use super::access::{self, Viewer};
 use super::directory::holds_role;
 use super::page::{Kind, List, PageArgs, flag};
-use super::sql::Params;
+use super::sql::{Params, each};
 use super::{Page, Read, Store};
 use crate::domain::living::{Approval, Course};
 use crate::domain::permission::Actor;
@@ -76,7 +76,15 @@ impl Store {
     pub async fn requests(&self, actor: &Actor, filter: &RequestFilter, args: &PageArgs) -> Read<Page<RequestRow>> {
         let mut params = Params::new(self.db);
         let viewer = Viewer::new(&mut params, actor);
-        let mut tests = vec![access::sees_request_in_list(&viewer)];
+        // Whoever asks for their own sees them.
+        let is_own =
+            actor.user_id().is_some_and(|me| [filter.party, filter.requestor, filter.target].contains(&Some(me)));
+        let seen = if is_own { Some(access::own(&viewer)) } else { access::seen(&viewer) };
+        let from = match seen {
+            Some(seen) => format!("{seen} {}", each(self.db, "request", "r", "r.id = mine.id")),
+            None => "request r".to_owned(),
+        };
+        let mut tests = vec!["1 = 1".to_owned()];
         if let Some(states) = &filter.states {
             tests.push(format!("r.state {}", params.any(states.iter().map(|state| state.as_str()))));
         }
@@ -104,7 +112,7 @@ impl Store {
         }
         let list = List {
             columns: format!("r.*, {} AS reads_risk", access::reads_risk(&viewer)),
-            from: "request r".to_owned(),
+            from,
             filter: tests.join(" AND "),
             order: &[("r.created_at", Kind::Number), ("r.id", Kind::Text)],
             descending: true,
@@ -250,6 +258,19 @@ impl Store {
         let mut params = Params::new(self.db);
         let (user, key) = (params.add(user), params.add(key.to_owned()));
         self.row(params.statement(format!("SELECT * FROM idempotency WHERE user_id = {user} AND key = {key}"))).await
+    }
+
+    /// Forgets some of the keys from before a moment, the oldest first; returns how many. No part of the log, as little as the keys are.
+    pub async fn forget_idempotency(&self, before: Timestamp, limit: usize) -> Read<usize> {
+        let mut params = Params::new(self.db);
+        let before = params.add(before);
+        // Asked twice: a key that was used anew in this moment stays.
+        let text = format!(
+            "DELETE FROM idempotency WHERE created_at < {before} AND (user_id, key) IN \
+             (SELECT user_id, key FROM idempotency WHERE created_at < {before} ORDER BY created_at LIMIT {limit})"
+        );
+        let gone = self.aside(params.statement(text)).await?;
+        Ok(usize::try_from(gone).unwrap_or(limit))
     }
 
     /// The request that holds the slot of a person and a package.

@@ -106,8 +106,8 @@ impl Store {
         let mut params = Params::new(self.db);
         let source = params.add(source.as_str());
         let text = format!(
-            "SELECT COUNT(*) AS count FROM request r WHERE r.state IN ('SUBMITTED', 'PENDING_APPROVAL') AND EXISTS \
-             (SELECT 1 FROM evaluation e WHERE e.request_id = r.id AND e.source = {source} AND e.level = 'UNDETERMINED')"
+            "SELECT COUNT(*) AS count FROM request r WHERE r.state IN ('SUBMITTED', 'PENDING_APPROVAL') AND 0 < \
+             (SELECT count(*) FROM evaluation e WHERE e.request_id = r.id AND e.source = {source} AND e.level = 'UNDETERMINED')"
         );
         let row = self.one(params.statement(text)).await?;
         row.map_or(Ok(0), |row| Ok(row.try_get("", "count")?))

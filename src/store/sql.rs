@@ -74,6 +74,28 @@ impl Params {
     }
 }
 
+/// More of a FROM: the rows of `table` that `on` holds for, looked up for each row of what stands before, never the other way round. An
+/// order of joins that a database chooses by what it believes of the tables explodes where it believes wrongly: it takes all the stages
+/// that a group was ever asked for a handful, and goes through them for each stage. `on` names the columns of one index, and nothing that
+/// another index would be thought better for.
+pub fn each(db: Db, table: &str, alias: &str, on: &str) -> String {
+    match db {
+        // SQLite keeps the order of a CROSS JOIN.
+        Db::Sqlite => format!("CROSS JOIN {table} {alias} ON {on}"),
+        // PostgreSQL leaves a subquery with an OFFSET as it is.
+        Db::Postgres => format!("CROSS JOIN LATERAL (SELECT * FROM {table} {alias} WHERE {on} OFFSET 0) {alias}"),
+    }
+}
+
+/// The test that follows a column: it is among what `query` finds, which is gathered once and hashed, however much that is.
+pub fn gathered(db: Db, query: &str) -> String {
+    match db {
+        Db::Sqlite => format!("IN ({query})"),
+        // What PostgreSQL believes to be too much it would not hash, but go through for each row; of an array it believes nothing.
+        Db::Postgres => format!("IN (SELECT unnest(ARRAY({query})))"),
+    }
+}
+
 /// A limit that holds `wanted` rows and comes from a short list: PostgreSQL plans each of them once, where it would plan a bound
 /// limit anew at every call.
 pub fn literal_limit(wanted: usize) -> usize {

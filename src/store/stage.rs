@@ -12,7 +12,7 @@ use super::access::{self, HOLDS, Viewer, in_force};
 use super::directory::holds_role;
 use super::page::{Kind, List, PageArgs, flag};
 use super::risk::at_risk;
-use super::sql::{Db, Params};
+use super::sql::{Db, Params, each};
 use super::{Page, Read, Store, StoreError};
 use crate::domain::coverage::{Able, PendingStage};
 use crate::domain::decision::Standing;
@@ -70,15 +70,14 @@ fn decidable(viewer: &Viewer, now: &str) -> String {
     format!(
         "(s.status = 'PENDING' AND s.due_at > {now} AND s.kind IN ({}) AND {})",
         kinds.join(", "),
-        access::belongs(&viewer.v)
+        access::belongs(viewer)
     )
 }
 
-/// The columns of [`StageRow`].
+/// The columns of [`StageRow`], without the decision.
 fn columns(viewer: &Viewer, now: &str) -> String {
     format!(
-        "s.*, d.user_id AS decided_by, d.decided_at AS decided_at, d.justification AS decision_justification, \
-         (SELECT count(*) FROM stage s2 WHERE s2.request_id = s.request_id AND s2.order_key <= s.order_key \
+        "s.*, (SELECT count(*) FROM stage s2 WHERE s2.request_id = s.request_id AND s2.order_key <= s.order_key \
          AND (s2.kind = 'POLICY' OR {})) AS place, {} AS is_assigned",
         access::reads_risk(viewer),
         decidable(viewer, now)
@@ -86,6 +85,11 @@ fn columns(viewer: &Viewer, now: &str) -> String {
 }
 
 const FROM: &str = "stage s JOIN request r ON r.id = s.request_id LEFT JOIN decision d ON d.stage_id = s.id";
+/// The columns of a decision.
+const DECISION: &str = "d.user_id AS decided_by, d.decided_at AS decided_at, d.justification AS decision_justification";
+/// The same of a pending stage, which has none.
+const NO_DECISION: &str = "CAST(NULL AS TEXT) AS decided_by, CAST(NULL AS BIGINT) AS decided_at, \
+     CAST(NULL AS TEXT) AS decision_justification";
 
 fn stage_row(row: &QueryResult) -> Read<StageRow> {
     let decision = match Option::<UserId>::try_get(row, "", "decided_by")? {
@@ -105,13 +109,17 @@ fn stage_row(row: &QueryResult) -> Read<StageRow> {
 }
 
 /// Whether anybody of each tier of stage `s` of request `r` could decide it at `now` (an expression).
-fn able_columns(now: &str) -> String {
+fn able_columns(db: Db, now: &str) -> String {
+    let member = each(
+        db,
+        "membership",
+        "m",
+        "m.kind = a.kind AND m.subject = a.subject AND m.until IS NULL AND m.user_id <> r.requestor_id AND m.user_id <> r.target_id",
+    );
+    let account = each(db, "directory_user", "u", "u.id = m.user_id AND u.is_enabled AND u.deleted_at IS NULL");
     let able = |tier: &str| {
         format!(
-            "EXISTS (SELECT 1 FROM stage_approver a CROSS JOIN membership m CROSS JOIN directory_user u \
-             WHERE a.stage_id = s.id AND a.tier = '{tier}' AND m.kind = a.kind AND m.subject = a.subject AND m.until IS NULL \
-             AND u.id = m.user_id AND u.is_enabled AND u.deleted_at IS NULL \
-             AND m.user_id <> r.requestor_id AND m.user_id <> r.target_id AND {} AND NOT {})",
+            "EXISTS (SELECT 1 FROM stage_approver a {member} {account} WHERE a.stage_id = s.id AND a.tier = '{tier}' AND {} AND NOT {})",
             holds_role("s.kind", "m.user_id"),
             at_risk("s.kind", "m.user_id", now)
         )
@@ -181,11 +189,10 @@ impl Touched {
         let mut params = Params::new(db);
         let mut tests = Vec::new();
         if !people.is_empty() {
-            tests.push(format!(
-                "0 < (SELECT count(*) FROM stage_approver a CROSS JOIN membership m WHERE a.stage_id = s.id \
-                 AND m.kind = a.kind AND m.subject = a.subject AND m.user_id {} AND m.until IS NULL)",
-                params.any(people)
-            ));
+            let any = params.any(people);
+            let member = format!("m.kind = a.kind AND m.subject = a.subject AND m.user_id {any} AND m.until IS NULL");
+            let member = each(db, "membership", "m", &member);
+            tests.push(format!("0 < (SELECT count(*) FROM stage_approver a {member} WHERE a.stage_id = s.id)"));
         }
         if !self.kinds.is_empty() {
             tests.push(format!("s.kind {}", params.any(self.kinds.iter().map(|kind| kind.as_str()))));
@@ -193,7 +200,7 @@ impl Touched {
         if !self.stages.is_empty() {
             tests.push(format!("s.id {}", params.any(self.stages.iter().map(|id| id.0.to_string()))));
         }
-        pending(transaction, params, &format!("s.kind <> 'POLICY' AND ({})", tests.join(" OR ")), now).await
+        pending(transaction, params, "stage s", &format!("s.kind <> 'POLICY' AND ({})", tests.join(" OR ")), now).await
     }
 }
 
@@ -207,31 +214,34 @@ pub(super) async fn pending_after(
     now: Timestamp,
 ) -> Read<Vec<PendingStage>> {
     let mut params = Params::new(db);
-    let which = match people {
-        None => "1 = 1".to_owned(),
+    let from = match people {
+        None => "stage s".to_owned(),
         Some(people) => {
             let (any, version) = (params.any(people), params.add(version));
             format!(
-                "s.id IN (SELECT a.stage_id FROM membership m CROSS JOIN stage_approver a WHERE m.user_id {any} \
-                 AND (m.until IS NULL OR m.until = {version}) AND a.kind = m.kind AND a.subject = m.subject)"
+                "(SELECT DISTINCT a.stage_id FROM membership m {} WHERE m.user_id {any} AND (m.until IS NULL OR m.until = {version})) asked {}",
+                each(db, "stage_approver", "a", "a.kind = m.kind AND a.subject = m.subject"),
+                each(db, "stage", "s", "s.id = asked.stage_id")
             )
         }
     };
-    pending(transaction, params, &which, now).await
+    pending(transaction, params, &from, "1 = 1", now).await
 }
 
 async fn pending(
     transaction: &DatabaseTransaction,
     mut params: Params,
+    from: &str,
     which: &str,
     now: Timestamp,
 ) -> Read<Vec<PendingStage>> {
+    let db = params.db();
     let text = format!(
-        "SELECT {}, {}, {} FROM stage s JOIN request r ON r.id = s.request_id WHERE s.status = 'PENDING' AND {which} \
-         ORDER BY s.pending_since, s.id",
+        "SELECT {}, {}, {} FROM {from} {} WHERE s.status = 'PENDING' AND {which} ORDER BY s.pending_since, s.id",
         prefixed::<stage::Model>("s", "s_"),
         prefixed::<request::Model>("r", "r_"),
-        able_columns(&params.add(now))
+        able_columns(db, &params.add(now)),
+        each(db, "request", "r", "r.id = s.request_id")
     );
     let rows = transaction.query_all_raw(params.statement(text)).await?;
     rows.iter()
@@ -258,11 +268,15 @@ impl Store {
         let viewer = Viewer::new(&mut params, actor);
         let now = params.add(now);
         let mut tests = vec!["s.status = 'PENDING'".to_owned()];
+        let mut from = "stage s".to_owned();
         if filter.decidable {
-            tests.push(access::may_belong(&viewer.v));
+            tests.push(access::may_belong(&viewer));
             tests.push(decidable(&viewer, &now));
         } else {
-            tests.push(access::sees_request_in_list(&viewer));
+            if let Some(seen) = access::seen(&viewer) {
+                let stage = each(self.db, "stage", "s", "s.request_id = mine.id");
+                from = format!("{seen} {stage}");
+            }
             tests.push(format!("(s.kind = 'POLICY' OR {})", access::reads_risk(&viewer)));
         }
         if let Some(kinds) = &filter.kinds {
@@ -281,8 +295,8 @@ impl Store {
         let by_due_date = [("s.due_at", Kind::Number), ("s.id", Kind::Text)];
         let by_age = [("s.pending_since", Kind::Number), ("s.id", Kind::Text)];
         let list = List {
-            columns: columns(&viewer, &now),
-            from: FROM.to_owned(),
+            columns: format!("{}, {NO_DECISION}", columns(&viewer, &now)),
+            from: format!("{from} {}", each(self.db, "request", "r", "r.id = s.request_id")),
             filter: tests.join(" AND "),
             order: if filter.by_due_date { &by_due_date } else { &by_age },
             descending: false,
@@ -313,7 +327,7 @@ impl Store {
         let now = params.add(now);
         let which = which(&mut params);
         let text = format!(
-            "SELECT {} FROM {FROM} WHERE {which} AND {} AND (s.kind = 'POLICY' OR {}) ORDER BY s.request_id, s.order_key",
+            "SELECT {}, {DECISION} FROM {FROM} WHERE {which} AND {} AND (s.kind = 'POLICY' OR {}) ORDER BY s.request_id, s.order_key",
             columns(&viewer, &now),
             access::sees_request(&viewer),
             access::reads_risk(&viewer)
@@ -328,10 +342,10 @@ impl Store {
         let (id, now) = (params.add(id), params.add(now));
         let kinds: Vec<_> = viewer.decidable.iter().map(|kind| format!("'{kind}'")).collect();
         let text = format!(
-            "SELECT {} FROM {FROM} WHERE s.id = {id} AND s.kind <> 'POLICY' AND s.kind IN ({}) AND {} AND {} AND {}",
+            "SELECT {}, {DECISION} FROM {FROM} WHERE s.id = {id} AND s.kind <> 'POLICY' AND s.kind IN ({}) AND {} AND {} AND {}",
             columns(&viewer, &now),
             kinds.join(", "),
-            access::belongs_now(&viewer.v),
+            access::belongs_now(&viewer),
             access::sees_request(&viewer),
             access::reads_risk(&viewer)
         );
@@ -458,7 +472,7 @@ impl Store {
         let mut params = Params::new(self.db);
         let request = params.add(request);
         let also = params.add(also);
-        let able_columns = able_columns(&params.add(now));
+        let able_columns = able_columns(self.db, &params.add(now));
         let text = format!(
             "SELECT s.*, {able_columns} FROM stage s JOIN request r ON r.id = s.request_id WHERE s.request_id = {request} \
              AND (s.status IN ('WAITING', 'PENDING') OR s.id = {also}) ORDER BY s.order_key"

@@ -16,6 +16,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Longest time between two looks at whether a sweep is due: another instance may have ended in the middle of one.
 const SWEEP_LOOK: Duration = Duration::from_secs(15);
 
+/// Time between two looks at what can be forgotten.
+const TIDY_LOOK: Duration = Duration::from_secs(60);
+
 /// Starts the loops that every instance runs; `clockwork` leaves out what is due by the clock where it is false.
 pub fn start(services: &Arc<Services>, clockwork: bool, shutdown: &Shutdown) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
@@ -25,6 +28,7 @@ pub fn start(services: &Arc<Services>, clockwork: bool, shutdown: &Shutdown) -> 
     if clockwork {
         run(&mut tasks, shutdown, run_due(services.clone()));
         run(&mut tasks, shutdown, follow_risk(services.clone()));
+        run(&mut tasks, shutdown, tidy(services.clone()));
         if services.is_following() {
             run(&mut tasks, shutdown, follow_directory(services.clone()));
         }
@@ -102,6 +106,18 @@ async fn sweep_risk(services: Arc<Services>) {
         };
         let micros = u64::try_from(next.0.saturating_sub(services.now().0)).unwrap_or(0);
         tokio::time::sleep(Duration::from_micros(micros).clamp(TICK, SWEEP_LOOK)).await;
+    }
+}
+
+/// What is over and is no history, forgotten by whichever instance comes first.
+async fn tidy(services: Arc<Services>) {
+    loop {
+        match services.tidy().await {
+            Ok(0) => {}
+            Ok(keys) => info!(keys, "idempotency keys whose life has ended were forgotten"),
+            Err(fault) => warn!(?fault, "what is over cannot be forgotten now"),
+        }
+        tokio::time::sleep(TIDY_LOOK).await;
     }
 }
 
