@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Key, Kind, Origin, Setting, nearest};
+use crate::domain::address::is_safe;
 
 /// The section's name.
 pub(super) const SECTION: &str = "issuers";
@@ -119,10 +120,10 @@ impl<'a> Entry<'a> {
 
     fn issuer(&self) -> Result<IssuerConfig, String> {
         Ok(IssuerConfig {
-            url: self.required("url", self.text("url")?)?,
+            url: self.required("url", self.address("url")?)?,
             audiences: self.required("audiences", self.audiences()?)?,
             tenant: self.text("tenant")?,
-            jwks_url: self.text("jwks_url")?,
+            jwks_url: self.address("jwks_url")?,
             user_claim: self.text("user_claim")?.unwrap_or_else(|| "oid".to_owned()),
             app_claim: self.text("app_claim")?,
         })
@@ -139,6 +140,16 @@ impl<'a> Entry<'a> {
             return Err(self.placed(&setting.fault("must not be empty, nor begin or end with a space")));
         }
         Ok(Some(text.to_owned()))
+    }
+
+    fn address(&self, name: &str) -> Result<Option<String>, String> {
+        let address = self.text(name)?;
+        match self.get(name).zip(address.as_ref()) {
+            Some((setting, address)) if !is_safe(address) => {
+                Err(self.placed(&setting.fault(format!("{address:?} must be https, or http to a loopback address"))))
+            }
+            _ => Ok(address),
+        }
     }
 
     fn audiences(&self) -> Result<Option<Vec<String>>, String> {
@@ -231,6 +242,14 @@ mod tests {
                 "FILE: issuers[0].app_claim: must not be empty, nor begin or end with a space",
             ),
             (format!("{good}{good}"), "FILE: issuers[1].url: \"https://a.example\" stands twice"),
+            (
+                good.replace("https", "http"),
+                "FILE: issuers[0].url: \"http://a.example\" must be https, or http to a loopback address",
+            ),
+            (
+                format!("{good}jwks_url = 'ftp://a.example/keys'"),
+                "FILE: issuers[0].jwks_url: \"ftp://a.example/keys\" must be https, or http to a loopback address",
+            ),
             (good.replace("['x']", "[]"), "FILE: issuers[0].audiences: name at least one audience, none of them empty"),
             (good.replace("['x']", "'x'"), "FILE: issuers[0].audiences: must be a list of texts, not \"x\""),
         ] {

@@ -88,7 +88,11 @@ impl Services {
                 rows.later.first().map(|(stage, able)| coverage::judge(*able, stage.escalated_at.is_some()));
             let source = risk_source(rows.stage.kind);
             let control = match source {
-                Some(source) => self.control_facts().await?.into_iter().find(|control| control.source == source),
+                Some(source) => {
+                    let control = self.control_facts().await?.into_iter().find(|control| control.source == source);
+                    // Without its control, nobody's own risk would be asked for.
+                    Some(control.ok_or_else(|| Fault::Internal(format!("the control of {source} is not there")))?)
+                }
                 None => None,
             };
             let evaluations = match input.expected_evaluation {
