@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::auth::{self, Issuer, Provider, ProviderSettings, Verifier, new_key};
 use crate::clock::Clock;
-use crate::config::{Config, GraphConfig, IssuerConfig};
+use crate::config::{Config, IssuerConfig};
 use crate::demo;
 use crate::domain::permission::Principal;
 use crate::graphql::document::{Documents, Limits};
@@ -31,6 +31,7 @@ use crate::{graphql, worker};
 mod graph;
 
 pub use crate::service::ImportOptions;
+pub use graph::GraphSetup;
 
 /// How long the tokens of the demo's first page are good.
 const DEMO_TOKEN: Seconds = Seconds::hours(8);
@@ -66,7 +67,7 @@ pub struct Setup {
     /// Risk sources other than the built-in store.
     pub sources: Option<Sources>,
     /// Microsoft Graph.
-    pub graph: Option<GraphConfig>,
+    pub graph: Option<GraphSetup>,
     /// Is the built-in issuer on?
     pub builtin_issuer: bool,
     /// The identity providers.
@@ -119,7 +120,7 @@ impl App {
             None => None,
         };
         let deployment = prepare(&setup.target, &setup.clock, Some((setup.builtin_issuer, setup.demo))).await?;
-        let is_followed = setup.graph.as_ref().is_some_and(|graph| graph.directory);
+        let is_followed = setup.graph.as_ref().is_some_and(|graph| graph.config.directory);
         let said = |why: &str| format!("{}: {why}", setup.target.shown());
         match (deployment.directory_source, is_followed) {
             (Some(DirectorySource::File), true) => return Err(said(sync::FROM_FILES)),
@@ -128,7 +129,7 @@ impl App {
         }
         let services = services(&setup.target, &setup.clock, &deployment, setup.sources).await?;
         let services = Arc::new(match &setup.graph {
-            Some(config) => graph::connected(services, config, &graph::client(config, &setup.clock)?),
+            Some(with) => graph::connected(services, &with.config, &graph::client(with, &setup.clock)?),
             None => services,
         });
         // One to issue with, one for the doors to verify by.
@@ -185,7 +186,7 @@ pub async fn serve(config: Config, options: ServeOptions) -> Result<(), String> 
         listen: config.listen,
         clock: Clock::system(),
         sources: None,
-        graph: config.graph,
+        graph: config.graph.map(GraphSetup::from),
         builtin_issuer: config.builtin_issuer.unwrap_or(options.demo),
         issuers: config.issuers,
         demo: options.demo,

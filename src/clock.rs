@@ -43,6 +43,11 @@ impl Clock {
         }
     }
 
+    /// Does somebody wait for a manual clock to be moved?
+    pub fn is_awaited(&self) -> bool {
+        self.0.as_ref().is_some_and(|at| at.receiver_count() > 0)
+    }
+
     /// Moves a manual clock forward; the machine's does not move.
     pub fn advance(&self, span: Seconds) {
         if let Some(at) = &self.0 {

@@ -1,6 +1,7 @@
 //! Microsoft Graph, put together from the configuration.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use entity::Seconds;
 
@@ -8,7 +9,7 @@ use super::say;
 use crate::clock::Clock;
 use crate::config::{Credential, GraphConfig};
 use crate::outbound::graph::permission::{FOR_DIRECTORY, FOR_RISK};
-use crate::outbound::graph::{self, Graph, GraphSettings};
+use crate::outbound::graph::{self, Graph, GraphSettings, TIME_LIMIT};
 use crate::service::Services;
 use crate::service::sync::Followed;
 use crate::service::watch::{PACE, WatchSettings};
@@ -17,10 +18,26 @@ use crate::store::Store;
 /// How long `check` waits for its turn to ask.
 const CHECK_WAIT: Seconds = Seconds(10);
 
+/// Microsoft Graph, as a server is started with it.
+#[derive(Debug, Clone)]
+pub struct GraphSetup {
+    /// What the configuration says of it.
+    pub config: GraphConfig,
+    /// So long one answer of it may take.
+    pub time_limit: Duration,
+}
+
+impl From<GraphConfig> for GraphSetup {
+    fn from(config: GraphConfig) -> GraphSetup {
+        GraphSetup { config, time_limit: TIME_LIMIT }
+    }
+}
+
 /// Microsoft Graph; nothing is asked of it yet.
-pub(super) fn client(config: &GraphConfig, clock: &Clock) -> Result<Arc<Graph>, String> {
-    let GraphConfig { tenant, client_id, authority, base_url, .. } = config.clone();
-    let credential = match config.credential.clone() {
+pub(super) fn client(setup: &GraphSetup, clock: &Clock) -> Result<Arc<Graph>, String> {
+    let GraphSetup { config, time_limit } = setup.clone();
+    let GraphConfig { tenant, client_id, credential, authority, base_url, .. } = config;
+    let credential = match credential {
         Credential::Secret(secret) => graph::Credential::Secret(secret.0),
         Credential::SecretFile(file) => graph::Credential::SecretFile(file),
         Credential::Certificate { certificate, private_key } => {
@@ -28,7 +45,7 @@ pub(super) fn client(config: &GraphConfig, clock: &Clock) -> Result<Arc<Graph>, 
         }
         Credential::Federated(file) => graph::Credential::Federated(file),
     };
-    Graph::new(GraphSettings { tenant, client_id, credential, authority, base_url }, clock.clone())
+    Graph::new(GraphSettings { tenant, client_id, credential, authority, base_url, time_limit }, clock.clone())
 }
 
 /// The use cases with what comes from Graph.
@@ -47,7 +64,7 @@ pub(super) fn connected(mut services: Services, config: &GraphConfig, graph: &Ar
 /// Tries each permission that is needed; returns what is wrong.
 pub(super) async fn check(config: &GraphConfig, store: &Store) -> Result<Vec<String>, String> {
     let clock = Clock::system();
-    let graph = client(config, &clock)?;
+    let graph = client(&config.clone().into(), &clock)?;
     let directory = config.directory.then_some(FOR_DIRECTORY).into_iter().flatten();
     let mut wrong = Vec::new();
     for permission in directory.chain(config.risk.then_some(FOR_RISK).into_iter().flatten()) {

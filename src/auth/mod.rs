@@ -16,11 +16,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use entity::{Seconds, Timestamp};
 use tracing::{debug, warn};
 
-pub use document::{DocumentFuture, Documents, FetchFault, ProviderFault, is_safe};
+pub use document::{DocumentFuture, Documents, FetchFault, ProviderFault};
 pub use issuer::{Issuer, KeyFault, new_key};
 pub use provider::{Ailment, Provider, ProviderSettings};
 pub use token::TokenFault;
 
+pub use crate::domain::address::is_safe;
 use crate::domain::permission::Actor;
 pub use crate::domain::permission::Principal;
 use crate::service::{Fault, Services};

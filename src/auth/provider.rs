@@ -14,10 +14,11 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::document::{Document, Documents, ProviderFault, is_safe};
+use super::document::{Document, Documents, ProviderFault};
 use super::keys::{KeySet, algorithm};
 use super::token::Unverified;
 use super::{Claims, Denied, TokenFault};
+use crate::domain::address::is_safe;
 use crate::domain::permission::{AppRole, Application, ApplicationId, Principal};
 
 /// Keys this old are read again.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use entity::Seconds;
 
 use super::{Setting, Settings};
+use crate::domain::address::is_safe;
 use crate::domain::duration;
 
 /// Freshness is a promise: no copy of a risk or of a role counts for longer than this.
@@ -88,6 +89,10 @@ impl Settings {
             match self.get(name) {
                 Some(setting) if host.is_empty() || host.contains(['/', '?', '#']) => {
                     Err(setting.fault(format!("{address:?} is no address such as {default} (without a path)")))
+                }
+                // In the clear a secret or a token never leaves the machine.
+                Some(setting) if !is_safe(address) => {
+                    Err(setting.fault(format!("{address:?} must be https, or http to a loopback address")))
                 }
                 _ => Ok(address.to_owned()),
             }
@@ -253,6 +258,18 @@ mod tests {
             (
                 format!("{good}base_url = 'https://graph.example/v1.0'"),
                 "FILE: graph.base_url: \"https://graph.example/v1.0\" is no address such as https://graph.microsoft.com (without a path)",
+            ),
+            (
+                format!("{good}base_url = 'http://graph.example'"),
+                "FILE: graph.base_url: \"http://graph.example\" must be https, or http to a loopback address",
+            ),
+            (
+                format!("{good}authority = 'http://169.254.169.254'"),
+                "FILE: graph.authority: \"http://169.254.169.254\" must be https, or http to a loopback address",
+            ),
+            (
+                format!("{good}authority = 'ftp://127.0.0.1'"),
+                "FILE: graph.authority: \"ftp://127.0.0.1\" must be https, or http to a loopback address",
             ),
             (format!("{good}risk_max_age = 'PT6M'"), "FILE: graph.risk_max_age: must be from PT1S to PT5M"),
             (format!("{good}role_max_age = 'PT0S'"), "FILE: graph.role_max_age: must be from PT1S to PT5M"),

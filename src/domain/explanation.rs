@@ -2,12 +2,12 @@
 //! policy. It is made while the planner plans ([`super::route`]); nothing else explains.
 
 use entity::{
-    ApproverExclusion, ApproverTier, Coverage, EvaluationId, ExplanationId, PlanningMoment, PlanningRule, RequestId,
-    StageId, StageKind, Timestamp, UserId, explanation,
+    ApproverExclusion, ApproverTier, Coverage, EvaluationId, ExplanationId, Origin, PlanningMoment, PlanningRule,
+    RequestId, StageId, StageKind, Timestamp, UserId, explanation,
 };
 use serde::{Deserialize, Serialize};
 
-use super::route::{Resolved, Route};
+use super::route::{Reading, Resolved, Route};
 
 /// What the planner found about one risk source, or one stage of the policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +96,25 @@ pub fn who_decides(coverage: Coverage) -> &'static str {
     }
 }
 
+/// How a reading was had. An earlier one that says the same may stand for it among those of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Had {
+    /// When it was read: for what a sweep says, when that began.
+    pub read_at: Timestamp,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// When the source changed it last, where it says so.
+    pub source_updated_at: Option<Timestamp>,
+}
+
+impl Had {
+    /// Of a reading.
+    pub fn of(reading: &Reading) -> Had {
+        let Reading { read_at, origin, source_updated_at, .. } = *reading;
+        Had { read_at, origin, source_updated_at }
+    }
+}
+
 /// The account of one planning as it is stored: its steps, and the ids of the stages and readings that they speak of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -105,6 +124,9 @@ pub struct Account {
     pub stages: Vec<StageId>,
     /// The readings.
     pub evaluations: Vec<EvaluationId>,
+    /// How each of them was had; accounts of an earlier time do not say.
+    #[serde(default)]
+    pub had: Vec<Had>,
 }
 
 impl Account {
@@ -125,7 +147,8 @@ impl Account {
     pub fn of(route: &Route, stages: &[StageId], evaluations: &[EvaluationId]) -> Account {
         let laid_out = if route.hold.is_some() { 0 } else { route.stages.len() };
         let stages = stages.iter().copied().take(laid_out).collect();
-        Account { steps: route.steps.clone(), stages, evaluations: evaluations.to_vec() }
+        let had = route.evaluations.iter().map(|evaluation| Had::of(&evaluation.reading)).collect();
+        Account { steps: route.steps.clone(), stages, evaluations: evaluations.to_vec(), had }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rules: pure, synchronous functions from facts to plans. No I/O, no clock, no randomness: times come in as facts, new
 //! ids are handed in, and what only a commit knows is left to it ([`entity::Timestamp::COMMIT`]).
 
+pub mod address;
 pub mod backoff;
 pub mod catalog;
 pub mod control;

@@ -280,8 +280,8 @@ impl PlannedStage {
     }
 }
 
-/// The way of one request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The way of one request. Nobody but the planner makes one: a field is this file's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Route {
     /// What must be passed, in order: ID Protection, insider risk, then the policy's own.
     pub stages: Vec<PlannedStage>,
@@ -290,7 +290,7 @@ pub struct Route {
     /// Every reading, judged.
     pub evaluations: Vec<Evaluation>,
     /// How many stages were there already, and are undecided.
-    pub undecided: usize,
+    undecided: usize,
     /// For so long yet the request waits for a source rather than go this way: only readings that could not be had ask for its stage.
     pub hold: Option<Seconds>,
 }

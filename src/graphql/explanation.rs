@@ -1,16 +1,18 @@
 //! Explanations: the planner's own account, as somebody may see it.
 
 use async_graphql::{Context, Error, Object, SimpleObject};
-use entity::{EvaluationId, RequestId, StageId, StageKind, UserId};
+use entity::{EvaluationId, RequestId, StageId, StageKind, UserId, evaluation};
 
 use super::loader;
 use super::request::{RiskEvaluation, person};
 use super::scalar::{DateTime, small};
 use super::stage::ApprovalStage;
 use super::user::User;
-use super::word::{ApprovalStageKind, ApproverExclusion, ApproverTier, PlanningMoment, PlanningRule, StageCoverage};
-use crate::domain::explanation::{Excluded, Sight, Step, Tier};
-use crate::domain::route::Route;
+use super::word::{
+    ApprovalStageKind, ApproverExclusion, ApproverTier, PlanningMoment, PlanningRule, RiskReadingOrigin, StageCoverage,
+};
+use crate::domain::explanation::{Excluded, Had, Sight, Step, Tier};
+use crate::domain::route::{Evaluation, Route};
 use crate::service::ExplanationRow;
 
 /// Why a request goes the way it goes: what the planner found when it planned once.
@@ -31,7 +33,7 @@ impl Explanation {
     /// As it was kept; nothing where there is nothing in it that the viewer may see.
     pub fn kept(row: ExplanationRow, sight: &Sight) -> Option<Explanation> {
         let ExplanationRow { row, account } = row;
-        let id = |index: &usize| account.evaluations.get(*index).copied();
+        let id = |index: &usize| Some((account.evaluations.get(*index).copied()?, account.had.get(*index).copied()));
         let steps: Vec<_> = account
             .steps
             .iter()
@@ -53,7 +55,7 @@ impl Explanation {
 
     /// Of a route that is not gone.
     pub fn planned(route: &Route, directory_version: i64, sight: &Sight) -> Explanation {
-        let read = |index: &usize| route.evaluations.get(*index).cloned().map(RiskEvaluation::planned);
+        let read = |index: &usize| route.evaluations.get(*index).map(ExplanationInput::planned);
         let steps = route.steps.iter().filter(|step| sight.sees(step)).map(|step| ExplanationStep {
             inputs: Inputs::Planned(step.evaluations.iter().filter_map(read).collect()),
             stage: None,
@@ -70,8 +72,41 @@ impl Explanation {
 }
 
 enum Inputs {
-    Kept(RequestId, Vec<EvaluationId>),
-    Planned(Vec<RiskEvaluation>),
+    Kept(RequestId, Vec<(EvaluationId, Option<Had>)>),
+    Planned(Vec<ExplanationInput>),
+}
+
+/// One reading that the planner looked at.
+#[derive(Clone, SimpleObject)]
+pub struct ExplanationInput {
+    /// What it says. Where it said the same as one before, that one, which keeps its own time and origin.
+    evaluation: RiskEvaluation,
+    /// When this was read: for what a sweep says, when that began.
+    read_at: DateTime,
+    /// Where it comes from; for a level that could not be had, how that was tried.
+    origin: RiskReadingOrigin,
+    /// When the source had changed it last, where it says so.
+    source_updated_at: Option<DateTime>,
+}
+
+impl ExplanationInput {
+    fn of(evaluation: RiskEvaluation, had: Had) -> ExplanationInput {
+        let Had { read_at, origin, source_updated_at } = had;
+        let source_updated_at = source_updated_at.map(DateTime);
+        ExplanationInput { evaluation, read_at: DateTime(read_at), origin: origin.into(), source_updated_at }
+    }
+
+    /// As it was planned by.
+    fn planned(evaluation: &Evaluation) -> ExplanationInput {
+        ExplanationInput::of(RiskEvaluation::planned(evaluation.clone()), Had::of(&evaluation.reading))
+    }
+
+    /// As it is stored; an account of an earlier time says no more than the row.
+    fn kept(row: evaluation::Model, had: Option<Had>) -> ExplanationInput {
+        let (read_at, origin, source_updated_at) = (row.evaluated_at, row.origin, row.source_updated_at);
+        let own = Had { read_at, origin, source_updated_at };
+        ExplanationInput::of(RiskEvaluation::of(row), had.unwrap_or(own))
+    }
 }
 
 /// What the planner found about one risk source, or one stage of the policy.
@@ -111,14 +146,12 @@ impl ExplanationStep {
 
     /// What was read, for each person whose risk counts.
     async fn risk_evaluations(&self, ctx: &Context<'_>) -> Result<Vec<RiskEvaluation>, Error> {
-        match &self.inputs {
-            Inputs::Planned(read) => Ok(read.clone()),
-            Inputs::Kept(_, ids) if ids.is_empty() => Ok(Vec::new()),
-            Inputs::Kept(request, ids) => {
-                let rows = loader::evaluations_of_request(ctx, *request).await?;
-                Ok(rows.into_iter().filter(|row| ids.contains(&row.id)).map(RiskEvaluation::of).collect())
-            }
-        }
+        Ok(self.read(ctx).await?.into_iter().map(|input| input.evaluation).collect())
+    }
+
+    /// The same, with when and how each was read for this plan.
+    async fn inputs(&self, ctx: &Context<'_>) -> Result<Vec<ExplanationInput>, Error> {
+        self.read(ctx).await
     }
 
     /// The stage that it put on the way; null in a preview, where none is required, and while the request waits for a source.
@@ -144,6 +177,23 @@ impl ExplanationStep {
     /// The same for people.
     async fn sentence(&self) -> &str {
         &self.step.sentence
+    }
+}
+
+impl ExplanationStep {
+    async fn read(&self, ctx: &Context<'_>) -> Result<Vec<ExplanationInput>, Error> {
+        match &self.inputs {
+            Inputs::Planned(read) => Ok(read.clone()),
+            Inputs::Kept(_, ids) if ids.is_empty() => Ok(Vec::new()),
+            Inputs::Kept(request, ids) => {
+                let rows = loader::evaluations_of_request(ctx, *request).await?;
+                let had = |row: evaluation::Model| {
+                    let (_, had) = ids.iter().find(|(id, _)| *id == row.id)?;
+                    Some(ExplanationInput::kept(row, *had))
+                };
+                Ok(rows.into_iter().filter_map(had).collect())
+            }
+        }
     }
 }
 

@@ -40,6 +40,11 @@ impl Rate {
         full_at.0.saturating_sub(now.0).clamp(0, self.time(self.burst))
     }
 
+    /// The moment at which a bucket is full again; one that a clock has written which was set back since is empty, and fills from now on.
+    fn full_at(self, full_at: Timestamp, now: Timestamp) -> Timestamp {
+        Timestamp(full_at.0.min(now.0.saturating_add(self.time(self.burst))))
+    }
+
     /// Takes `units` at `now` from a bucket that is full at `full_at`; what is more than a full bucket holds takes all of a full one.
     fn take(self, full_at: Timestamp, now: Timestamp, units: u64) -> Result<Timestamp, Duration> {
         let after = self.missing(full_at, now) + self.time(units.min(self.burst));
@@ -93,6 +98,7 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
     pub fn take(&self, key: &K, now: Timestamp, units: u64) -> Result<(), Duration> {
         let mut inner = self.lock();
         if let Some(full_at) = inner.full_at.get_mut(key) {
+            *full_at = self.rate.full_at(*full_at, now);
             *full_at = self.rate.take(*full_at, now, units)?;
             return Ok(());
         }
@@ -104,6 +110,7 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
             let full_at = self.rate.take(LONG_AGO, now, units)?;
             inner.full_at.insert(key.clone(), full_at);
         } else {
+            inner.others = self.rate.full_at(inner.others, now);
             inner.others = self.rate.take(inner.others, now, units)?;
         }
         Ok(())
@@ -230,6 +237,8 @@ mod tests {
         let buckets = Buckets::new(Rate { burst: 10, per_minute: 60 }, 10);
         buckets.take(&"ada", NOW, 10).unwrap();
         assert_eq!(buckets.take(&"ada", at(-86_400_000_000), 10), Err(Duration::from_secs(10)));
+        assert_eq!(buckets.take(&"ada", at(-86_390_000_001), 10), Err(Duration::from_micros(1)));
+        assert_eq!(buckets.take(&"ada", at(-86_390_000_000), 10), Ok(()), "after the time that was named");
     }
 
     #[test]

@@ -15,7 +15,7 @@ const SIZE_LIMIT: usize = 512 * 1024;
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
 /// For the whole document, from the beginning.
-const TIME_LIMIT: Duration = Duration::from_secs(6);
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(6);
 
 /// Chooses who encrypts what this process asks of others; before it, no HTTP client can be made.
 pub fn choose_cryptography() {

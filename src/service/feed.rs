@@ -22,6 +22,8 @@ pub enum FeedFault {
         /// For the log.
         why: String,
     },
+    /// It does not know any more where a part was that it had promised: everything must be read anew.
+    Expired(String),
     /// What we showed it had run out and is replaced: to ask again is another question.
     Renewed(String),
     /// It cannot be reached, refuses, or makes no sense.
@@ -32,7 +34,10 @@ impl FeedFault {
     /// For the log.
     pub fn why(&self) -> &str {
         match self {
-            FeedFault::Busy { why, .. } | FeedFault::Renewed(why) | FeedFault::Failed(why) => why,
+            FeedFault::Busy { why, .. }
+            | FeedFault::Expired(why)
+            | FeedFault::Renewed(why)
+            | FeedFault::Failed(why) => why,
         }
     }
 }

@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 
 use entity::{EvaluationId, RequestId, RiskSource, Seconds, StageId, UserId, head, request};
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 
 use super::request::{control_facts, possible_sets, submission_ids};
 use super::{ATTEMPTS, Fault, Services};
-use crate::domain::living::{self, Again, Course};
+use crate::domain::living::{self, Again, Approval, Course};
+use crate::domain::permission::{right_to_decide, stage_kind};
 use crate::domain::plan::{Plan, Urgency};
 use crate::domain::request::{self as moves, Submission};
+use crate::domain::risk::Lost;
 use crate::domain::route::{self, ControlFacts, Facts, Moment, Reading};
 
 /// Requests that are looked at together: one group of commits at most.
@@ -38,8 +40,8 @@ impl Services {
         let head = head::Model { directory_version, ..self.store.head().await? };
         let found = self.store.courses(&[request.id]).await?.pop();
         let (_, mut course) = found.ok_or_else(|| Fault::Internal(format!("{} is not there", request.id)))?;
-        course.approvals = self.store.approvals(request.id).await?;
         let controls = self.control_facts().await?;
+        course.approvals = self.approvals(request.id, &controls).await?;
         let passage = course.passage(Some(approving));
         let asking: Vec<_> = controls
             .iter()
@@ -48,6 +50,35 @@ impl Services {
             .collect();
         let readings = self.read_sources(&asking, &parties(request)).await;
         self.plan_by(request, &course, Some(approving), &head, controls, readings).await
+    }
+
+    /// What has become of those who approved the stages of risk of a request. Where the copy of the directory is too old to prove anything
+    /// by, their roles are asked for; no answer: nothing is decided, and nothing is lost.
+    async fn approvals(&self, request: RequestId, controls: &[ControlFacts]) -> Result<Vec<Approval>, Fault> {
+        let mut given = self.store.approvals(request).await?;
+        let is_proved = |kind| {
+            let mut asking = controls.iter().filter(|control| control.asks() && control.reprove_before_delivery);
+            asking.any(|control| stage_kind(control.source) == kind)
+        };
+        let is_account_lost = |lost| matches!(lost, Some(Lost::Deleted | Lost::Disabled));
+        let in_doubt = given.iter().filter(|given| is_proved(given.kind) && !is_account_lost(given.approval.lost));
+        let mut people: Vec<UserId> = in_doubt.map(|given| given.user).collect();
+        people.sort_unstable();
+        people.dedup();
+        if !people.is_empty() && !self.are_roles_young().await? {
+            let asked = people.into_iter().map(async |user| Ok::<_, Fault>((user, self.ask_for_roles(user).await?)));
+            for (user, roles) in try_join_all(asked).await? {
+                let may = |kind| {
+                    right_to_decide(kind).is_none_or(|right| right.roles().iter().any(|role| roles.contains(role)))
+                };
+                for given in
+                    given.iter_mut().filter(|given| given.user == user && !is_account_lost(given.approval.lost))
+                {
+                    given.approval.lost = (!may(given.kind)).then_some(Lost::Role);
+                }
+            }
+        }
+        Ok(given.into_iter().map(|given| given.approval).collect())
     }
 
     /// Tries again to route a request that waits for a source.
@@ -99,7 +130,7 @@ impl Services {
                     continue;
                 }
             }
-            let done = walks.iter().map(|walk| walk.position - 1).min().unwrap_or(heard);
+            let done = done(&walks, heard);
             if done > progress.position && (walks.is_empty() || done - progress.position > TURNS as i64) {
                 progress.position = done;
                 let mut plan = Plan { urgency: Urgency::Background, ..Plan::default() };
@@ -153,6 +184,12 @@ impl Services {
             controls.iter().filter(|control| control.asks_again()).map(|control| control.source).collect();
         let readings = self.read_sources(&asking, &people).await;
         let mut plans = Vec::new();
+        let (waiting, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|(request, _)| request.retry_at.is_some());
+        // What waits for a source goes its way at once, where that can be read now; otherwise it goes on waiting as it does.
+        let tried =
+            waiting.into_iter().map(async |(request, _)| Ok::<_, Fault>((request.id, self.retry(request).await?)));
+        let goes = |plan: &Plan| plan.rows.requests.iter().all(|request| request.retry_at.is_none());
+        plans.extend(try_join_all(tried).await?.into_iter().filter(|(_, plan)| goes(plan)));
         for (request, course) in found {
             let own = parties(&request);
             let readings = readings.iter().filter(|reading| own.contains(&reading.subject)).cloned().collect();
@@ -200,6 +237,11 @@ impl Services {
     }
 }
 
+/// Up to where everything that was heard of has been acted on: nothing from the first walk that is not at its end.
+fn done(walks: &VecDeque<Walk>, heard: i64) -> i64 {
+    walks.iter().map(|walk| walk.position - 1).min().unwrap_or(heard)
+}
+
 fn stored_facts(request: &request::Model) -> Result<Facts, Fault> {
     serde_json::from_str(&request.facts)
         .map_err(|error| Fault::Internal(format!("the facts of {} cannot be read: {error}", request.id)))
@@ -212,4 +254,16 @@ fn parties(request: &request::Model) -> Vec<UserId> {
         people.push(request.target_id);
     }
     people
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_at_its_end_is_done_again_after_a_crash() {
+        let walk = |position| Walk { position, user: UserId::new(), after: None };
+        assert_eq!(done(&VecDeque::new(), 9), 9);
+        assert_eq!(done(&VecDeque::from([walk(7), walk(4), walk(8)]), 9), 3);
+    }
 }

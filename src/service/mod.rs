@@ -235,6 +235,7 @@ impl Services {
     pub async fn stop(&self) {
         // Somebody else takes over at once; where this fails, once the lease has ended.
         let _ = self.let_go(lease::Work::Directory).await;
+        let _ = self.let_go(lease::Work::RiskSweep).await;
         self.store.stop().await;
     }
 

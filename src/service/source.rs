@@ -85,11 +85,11 @@ impl Services {
                 let now = self.clock.now();
                 let pace = self.store.pace(PACE, now.minus(HOUR)).await?;
                 status.is_asked = true;
-                status.last_success_at = self.store.risk_sweep(*source).await?.map(|sweep| sweep.complete_as_of);
+                status.last_success_at = self.last_sweep().await?.map(|sweep| sweep.complete_as_of);
                 status.age = status.last_success_at.map(|at| Seconds((now.0 - at.0).max(0) / 1_000_000));
                 (status.requests, status.throttles) = (pace.calls, pace.throttles);
                 let max_age = watch.0.settings.max_age;
-                status.state = if pace.not_before > now {
+                status.state = if pace.is_at_rest(now) {
                     SourceState::Throttled
                 } else if pace.failed_at.is_some_and(|failed| pace.succeeded_at.is_none_or(|well| well < failed)) {
                     SourceState::Failing

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use entity::{
-    AssignmentId, Coverage, DecisionId, EvaluationId, RequestId, RiskLevel, RiskSource, Seconds, StageId, StageKind,
-    StageStatus, Timestamp, Verdict,
+    AssignmentId, Coverage, DecisionId, DirectoryRole, EvaluationId, RequestId, RiskLevel, RiskSource, Seconds,
+    StageId, StageKind, StageStatus, Timestamp, UserId, Verdict,
 };
 
 use super::{ATTEMPTS, Denied, Done, Fault, Services};
@@ -152,24 +152,43 @@ impl Services {
         actor: Actor,
         rows: &DecisionRows,
     ) -> Result<(Actor, Option<Standing>, Option<Timestamp>), Fault> {
-        let (standing, Some(followed)) = (rows.standing.clone(), &self.followed) else {
-            return Ok((actor, rows.standing.clone(), None));
-        };
+        let standing = rows.standing.clone();
+        if self.followed.is_none() {
+            return Ok((actor, standing, None));
+        }
         let (read_at, now) = (self.directory_read_at().await?, self.clock.now());
-        let is_young = read_at.is_some_and(|at| now <= at.plus(followed.role_max_age));
+        let is_young = self.is_young(read_at);
         // Of a stage that cannot be decided nobody is asked.
         let is_open = rows.stage.status == StageStatus::Pending && rows.stage.due_at.is_some_and(|due_at| now < due_at);
         let Some(user) = actor.user_id().filter(|_| !is_young && is_open && rows.stage.kind != StageKind::Policy)
         else {
             return Ok((actor, standing, read_at));
         };
-        let roles = match tokio::time::timeout(PATIENCE, followed.reader.roles_of(user)).await {
-            Ok(Ok(roles)) => roles,
-            Ok(Err(error)) => return Err(Fault::RolesUnknown(format!("{error:?}"))),
-            Err(_) => return Err(Fault::RolesUnknown("the directory's source took too long".to_owned())),
-        };
+        let roles = self.ask_for_roles(user).await?;
         let standing = self.store.standing(&actor, rows.stage.id, Some(&roles)).await?;
         Ok((Actor { roles, ..actor }, standing, Some(now)))
+    }
+
+    /// May stages of risk be decided by roles that were read then?
+    fn is_young(&self, read_at: Option<Timestamp>) -> bool {
+        let max_age = self.followed.as_ref().map(|followed| followed.role_max_age);
+        max_age.is_none_or(|max_age| read_at.is_some_and(|at| self.clock.now() <= at.plus(max_age)))
+    }
+
+    /// The same of those in the copy of the directory; one of our own is as new as its version.
+    pub(super) async fn are_roles_young(&self) -> Result<bool, Fault> {
+        Ok(self.followed.is_none() || self.is_young(self.directory_read_at().await?))
+    }
+
+    /// Asks for somebody's roles where the directory is kept; there is nobody to ask where that is here.
+    pub(super) async fn ask_for_roles(&self, user: UserId) -> Result<Vec<DirectoryRole>, Fault> {
+        let unknown = |why: String| Err(Fault::RolesUnknown(why));
+        let Some(followed) = &self.followed else { return unknown("the directory is not followed".to_owned()) };
+        match tokio::time::timeout(PATIENCE, followed.reader.roles_of(user)).await {
+            Ok(Ok(roles)) => Ok(roles),
+            Ok(Err(error)) => unknown(format!("{error:?}")),
+            Err(_) => unknown("the directory's source took too long".to_owned()),
+        }
     }
 
     /// What a source says of somebody who is about to approve a stage of it; what cannot be had is UNDETERMINED.

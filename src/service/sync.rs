@@ -19,6 +19,7 @@ use crate::domain::backoff;
 use crate::domain::directory::Planner;
 pub use crate::domain::directory::{Link, News, PersonNews, Set};
 use crate::domain::event::{EventActor, EventKind, NewEvent};
+use crate::domain::freshness::is_ahead;
 use crate::domain::plan::{Guard, Plan, Urgency};
 use crate::domain::sync as course;
 pub use crate::domain::sync::Next;
@@ -198,7 +199,8 @@ impl Services {
 
     /// Is it time for a round: has neither this instance nor another one made one lately?
     async fn is_due(&self, last: Option<Timestamp>, interval: Seconds) -> Result<bool, Fault> {
-        let lately = |at: Option<Timestamp>| at.is_some_and(|at| self.clock.now() < at.plus(interval));
+        let now = self.clock.now();
+        let lately = |at: Option<Timestamp>| at.is_some_and(|at| now < at.plus(interval) && !is_ahead(at, now));
         Ok(!lately(last) && !lately(self.directory_read_at().await?))
     }
 
@@ -437,9 +439,11 @@ impl Services {
     }
 
     /// Since when the copy of the directory is known to be so; `None`: not at all yet. Where the directory is our own, it is as new as
-    /// its version.
+    /// its version. What a clock has dated that was wrong says nothing.
     pub async fn directory_read_at(&self) -> Result<Option<Timestamp>, Fault> {
-        Ok(course::read_at(&self.store.syncs().await?))
+        let (rows, now) = (self.store.syncs().await?, self.clock.now());
+        let is_any_ahead = rows.iter().filter_map(|row| row.read_at).any(|at| is_ahead(at, now));
+        Ok(course::read_at(&rows).filter(|_| !is_any_ahead))
     }
 }
 

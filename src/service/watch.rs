@@ -207,7 +207,7 @@ impl Inner {
     pub(super) async fn keep(&self, user: UserId, told: Option<Told>, read_at: Timestamp) -> Result<Fresh, Unasked> {
         for _ in 0..ATTEMPTS {
             let head = self.store.head().await?;
-            let known = self.known(user).await?;
+            let known = self.known(user).await?.sane(self.clock.now());
             let swept_at = known.sweep.as_ref().map(|sweep| sweep.complete_as_of);
             let before = known.row.as_ref();
             let is_older = before.and_then(|row| row.read_at).is_some_and(|other| other > read_at)

@@ -234,3 +234,64 @@ impl Live {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use entity::{RiskSource, control};
+
+    use super::*;
+    use crate::domain::event::{EventActor, EventKind};
+
+    fn admit(live: &mut Live, plan: &Plan) -> Result<(), Guard> {
+        live.admit(plan, Timestamp(0))
+    }
+
+    #[test]
+    fn a_plan_is_judged_by_what_those_before_it_in_its_group_write() {
+        let (bob, carol) = (UserId::new(), UserId::new());
+        let mut told = NewEvent::new(EventKind::UserRiskReported, EventActor::System).with("UserId", bob.to_string());
+        told.is_risk = true;
+        let mut live = Live { position: 7, ..Live::default() };
+        let reads = |user| Plan { guards: vec![Guard::NoNews(user, 7)], ..Plan::default() };
+        assert_eq!(admit(&mut live, &reads(bob)), Ok(()));
+        assert_eq!(admit(&mut live, &Plan { events: vec![told], ..Plan::default() }), Ok(()));
+        assert_eq!(admit(&mut live, &reads(bob)), Err(Guard::NoNews(bob, 7)));
+        assert_eq!(admit(&mut live, &reads(carol)), Ok(()));
+    }
+
+    #[test]
+    fn a_refused_plan_leaves_nothing_for_the_next_to_be_judged_by() {
+        let control = |version| Guard::Control(RiskSource::IdProtection, version);
+        let mut live = Live::default();
+        live.versions.insert((Table::Control, RiskSource::IdProtection.as_str().to_owned()), 1);
+        let slot = Guard::SlotFree(UserId::new(), PackageId::new());
+        let mut stale = Plan { guards: vec![control(2)], ..Plan::default() };
+        stale.rows.controls.push(control::Model { version: 3, ..control_row() });
+        assert_eq!(admit(&mut live, &stale), Err(control(2)));
+        assert_eq!(admit(&mut live, &Plan { guards: vec![control(1), slot], ..Plan::default() }), Ok(()));
+        let mut changes = Plan { guards: vec![control(1)], ..Plan::default() };
+        changes.rows.controls.push(control::Model { version: 2, ..control_row() });
+        assert_eq!(admit(&mut live, &changes), Ok(()));
+        assert_eq!(admit(&mut live, &changes), Err(control(1)));
+    }
+
+    fn control_row() -> control::Model {
+        control::Model {
+            source: RiskSource::IdProtection,
+            is_enabled: true,
+            is_approval_required: true,
+            risk_levels: entity::Json(Vec::new()),
+            approvers: entity::Json(Vec::new()),
+            fallback_approvers: entity::Json(Vec::new()),
+            decision_timeout: entity::Seconds::days(14),
+            modified_by: None,
+            modified_at: None,
+            version: 1,
+            reevaluation: entity::Reevaluation::Continuous,
+            when_undetermined: entity::WhenUndetermined::RequireStage,
+            hold_timeout: entity::Seconds::hours(1),
+            refuse_risky_approvers: true,
+            reprove_before_delivery: true,
+        }
+    }
+}

@@ -36,15 +36,24 @@ pub struct Pace {
     pub throttles: i64,
 }
 
+impl Pace {
+    /// Does nobody ask now, because whoever is asked wants to be left alone?
+    pub fn is_at_rest(&self, now: Timestamp) -> bool {
+        (now.0 + 1..=now.0 + NONSENSE).contains(&self.not_before.0)
+    }
+}
+
 impl Store {
     /// Is it `holder` who does this until `until`? Whoever has it keeps it; at its end anybody may take it.
     pub async fn hold(&self, name: &str, holder: &str, now: Timestamp, until: Timestamp) -> Read<bool> {
         let mut params = Params::new(self.db);
         let (name, holder) = (params.add(name), params.add(holder));
+        let far = params.add(Timestamp(until.0 + NONSENSE));
         let (until, now) = (params.add(until), params.add(now));
         let text = format!(
             "INSERT INTO lease (name, holder, until) VALUES ({name}, {holder}, {until}) ON CONFLICT (name) DO UPDATE \
-             SET holder = excluded.holder, until = excluded.until WHERE lease.holder = excluded.holder OR lease.until <= {now}"
+             SET holder = excluded.holder, until = excluded.until WHERE lease.holder = excluded.holder OR lease.until <= {now} \
+             OR lease.until > {far}"
         );
         Ok(self.aside(params.statement(text)).await? == 1)
     }

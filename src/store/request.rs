@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use entity::{
-    AssignmentId, AssignmentState, PackageId, RequestId, RequestState, StageId, Timestamp, UserId, Verdict, assignment,
-    evaluation, explanation, idempotency, request, stage,
+    AssignmentId, AssignmentState, PackageId, RequestId, RequestState, StageId, StageKind, Timestamp, UserId, Verdict,
+    assignment, evaluation, explanation, idempotency, request, stage,
 };
 use sea_orm::{FromQueryResult, TryGetable};
 
@@ -58,6 +58,17 @@ pub struct AssignmentFilter {
     pub target: Option<UserId>,
     /// In one of these states; an empty list matches nothing.
     pub states: Option<Vec<AssignmentState>>,
+}
+
+/// An approval of a stage of risk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Given {
+    /// Who gave it.
+    pub user: UserId,
+    /// The kind of stage.
+    pub kind: StageKind,
+    /// What has become of who gave it, as far as the directory knows.
+    pub approval: Approval,
 }
 
 impl Store {
@@ -161,12 +172,12 @@ impl Store {
         Ok(courses.collect())
     }
 
-    /// What has become of those who approved the stages of risk of a request.
-    pub async fn approvals(&self, request: RequestId) -> Read<Vec<Approval>> {
+    /// The approvals of the stages of risk of a request.
+    pub async fn approvals(&self, request: RequestId) -> Read<Vec<Given>> {
         let mut params = Params::new(self.db);
         let request = params.add(request);
         let text = format!(
-            "SELECT d.stage_id, u.id IS NULL OR u.deleted_at IS NOT NULL AS is_deleted, \
+            "SELECT d.stage_id, d.user_id, s.kind, u.id IS NULL OR u.deleted_at IS NOT NULL AS is_deleted, \
              u.id IS NOT NULL AND NOT u.is_enabled AS is_disabled, NOT {} AS is_without_role \
              FROM decision d JOIN stage s ON s.id = d.stage_id LEFT JOIN directory_user u ON u.id = d.user_id \
              WHERE d.request_id = {request} AND d.verdict = '{}' AND s.kind <> 'POLICY'",
@@ -181,12 +192,18 @@ impl Store {
                 (_, _, true) => Some(Lost::Role),
                 _ => None,
             };
-            Ok(Approval { stage: StageId::try_get(row, "", "stage_id")?, lost })
+            let approval = Approval { stage: StageId::try_get(row, "", "stage_id")?, lost };
+            Ok(Given {
+                user: UserId::try_get(row, "", "user_id")?,
+                kind: StageKind::try_get(row, "", "kind")?,
+                approval,
+            })
         };
         rows.iter().map(approval).collect()
     }
 
-    /// The next requests of a person, by id, that wait for an approval; with `has_risk_stage`, only those that have one of risk.
+    /// The next requests of a person, by id, that wait for an approval, or for a source; with `has_risk_stage`, only those that have a
+    /// stage of risk.
     pub async fn open_requests_of(
         &self,
         user: UserId,
@@ -204,7 +221,11 @@ impl Store {
                  ORDER BY id LIMIT {limit}) {column}"
             )
         };
-        let text = format!("{} UNION {} ORDER BY id LIMIT {limit}", by("requestor_id"), by("target_id"));
+        let waiting = format!(
+            "SELECT id FROM request WHERE retry_at IS NOT NULL AND (requestor_id = {user} OR target_id = {user}) AND id > {after}{more}"
+        );
+        let text =
+            format!("{} UNION {} UNION {waiting} ORDER BY id LIMIT {limit}", by("requestor_id"), by("target_id"));
         let rows = self.all(params.statement(text)).await?;
         rows.iter().map(|row| Ok(RequestId::try_get(row, "", "id")?)).collect()
     }
@@ -307,7 +328,9 @@ impl Store {
     pub async fn requests_to_retry(&self, now: Timestamp) -> Read<Vec<request::Model>> {
         let mut params = Params::new(self.db);
         let now = params.add(now);
-        let text = format!("SELECT * FROM request WHERE retry_at <= {now} ORDER BY retry_at LIMIT 30");
+        let text = format!(
+            "SELECT * FROM (SELECT * FROM request WHERE retry_at <= {now} ORDER BY retry_at LIMIT 30) r ORDER BY retry_at, id"
+        );
         self.rows(params.statement(text)).await
     }
 
@@ -316,7 +339,8 @@ impl Store {
         let mut params = Params::new(self.db);
         let now = params.add(now);
         let text = format!(
-            "SELECT * FROM assignment WHERE state = 'DELIVERED' AND ends_at <= {now} ORDER BY ends_at LIMIT 100"
+            "SELECT * FROM (SELECT * FROM assignment WHERE state = 'DELIVERED' AND ends_at <= {now} ORDER BY ends_at LIMIT 100) a \
+             ORDER BY ends_at, request_id"
         );
         self.rows(params.statement(text)).await
     }

@@ -497,8 +497,10 @@ impl Store {
     async fn due(&self, column: &str, more: &str, now: Timestamp) -> Read<Vec<stage::Model>> {
         let mut params = Params::new(self.db);
         let now = params.add(now);
+        // Of those due at the same moment, who asked first comes first; sorted when the page is read, for which one moment's index does.
         let text = format!(
-            "SELECT s.* FROM stage s WHERE s.status = 'PENDING'{more} AND {column} <= {now} ORDER BY {column} LIMIT 100"
+            "SELECT s.* FROM (SELECT s.* FROM stage s WHERE s.status = 'PENDING'{more} AND {column} <= {now} \
+             ORDER BY {column} LIMIT 100) s ORDER BY {column}, s.request_id"
         );
         self.rows(params.statement(text)).await
     }

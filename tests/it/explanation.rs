@@ -11,6 +11,7 @@ const EXPLANATION: &str =
     "moment plannedAt directoryVersion steps { kind policyStage isRequired rule ruleVersion sentence coverage
     stage { id kind status }
     riskEvaluations { level source evaluatedAt subject { displayName } }
+    inputs { readAt origin evaluation { id level evaluatedAt } }
     tiers { tier eligibleCount excludedCount excluded { reason user { userPrincipalName } } } }";
 
 /// The accounts of a request as somebody sees it.
@@ -167,6 +168,25 @@ story!(each_later_planning_has_its_own_account, |world| {
     let accounts = explained(&world.person("rhea"), &request).await;
     assert_eq!(each(&accounts[2], "rule"), ["COVERED_BY_APPROVAL", "COVERED_BY_APPROVAL"], "so access was delivered");
     assert_eq!(each(&accounts[2], "isRequired"), [false, false]);
+});
+
+story!(a_reading_that_says_the_same_is_told_with_the_time_at_which_it_was_made, |world| {
+    let request = world.person("alice").asks_for(WIKI).await;
+    let first = world.now();
+    world.pass(Seconds::hours(1)).await;
+    world.person("sofia").approves(&current(world, &request).await).await;
+    let rhea = world.person("rhea");
+    let accounts = explained(&rhea, &request).await;
+    let inputs: Vec<_> = accounts.iter().map(|account| account["steps"][0]["inputs"][0].clone()).collect();
+    assert_eq!((&inputs[0]["readAt"], &inputs[1]["readAt"]), (&json!(first.rfc3339()), &json!(world.now().rfc3339())));
+    assert_eq!(
+        (&inputs[0]["evaluation"], &inputs[0]["origin"]),
+        (&inputs[1]["evaluation"], &json!("REPORT")),
+        "one row"
+    );
+    assert_eq!(inputs[1]["evaluation"]["evaluatedAt"], first.rfc3339());
+    let before = previewed(&rhea, json!({ "accessPackageId": FINANCE_DATA.to_string() })).await["explanation"].clone();
+    assert_eq!(before["steps"][0]["inputs"][0]["readAt"], world.now().rfc3339());
 });
 
 story!(controls_that_are_off_or_ask_for_nothing_say_so, |world| {

@@ -128,3 +128,23 @@ story!(a_request_that_waits_can_be_taken_back_and_survives_a_restart, with_a_swi
     assert_eq!(state(world, &kept).await, "DELIVERED");
     assert_eq!(state(world, &taken).await, "CANCELED");
 });
+
+story!(what_is_told_of_somebody_is_acted_on_in_what_waits_for_the_source_too, with_a_switch(), |world| {
+    let _alone = ALONE.lock().await;
+    says(None);
+    world.controls(json!({ "whenUndetermined": "HOLD", "holdTimeout": "P1D", "reevaluation": "CONTINUOUS" })).await;
+    let mona = world.person("mona");
+    let input = json!({ "accessPackageId": FINANCE_DATA.to_string(), "targetId": world.person("bob").user_id(), "justification": "For bob." });
+    let request = mona.submits(input).await["request"].clone();
+    assert_eq!(request["state"], "SUBMITTED");
+    let before = world.snapshot().await.requests;
+    world.risk("bob", "HIGH").await;
+    assert_eq!(world.follow_risk().await, 0, "it cannot be read yet");
+    assert_eq!(world.snapshot().await.requests, before, "and waits as it did");
+    says(Some(RiskLevel::High));
+    world.risk("bob", "MEDIUM").await;
+    assert_eq!(world.follow_risk().await, 1, "at once, not when it would be tried again");
+    assert_eq!(state(world, &request).await, "PENDING_APPROVAL");
+    assert_eq!(kinds(world, &request).await[0], "ID_PROTECTION_RISK");
+    assert_eq!(world.follow_risk().await, 0);
+});

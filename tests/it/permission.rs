@@ -178,6 +178,12 @@ async fn probes(world: &World, actors: &Actors) -> (Vec<Probe>, Value) {
         node("Explanation", id, "explanation { FIELDS }", &["AccessRequest", "explanation"]),
         node("ExplanationStep", id, "explanation { steps { FIELDS } }", &["AccessRequest", "explanation", "steps"]),
         node(
+            "ExplanationInput",
+            id,
+            "explanation { steps { inputs { FIELDS } } }",
+            &["AccessRequest", "explanation", "steps", "inputs"],
+        ),
+        node(
             "ExplanationTier",
             id,
             "explanation { steps { tiers { FIELDS } } }",

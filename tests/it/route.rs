@@ -7,7 +7,9 @@ use entity::{
 use proptest::prelude::*;
 use riskgate::domain::permission::stage_kind;
 use riskgate::domain::risk::{rank, selectable};
-use riskgate::domain::route::{ControlFacts, Eligibility, Facts, PolicyFacts, Reading, Resolved, plan};
+use riskgate::domain::route::{
+    ControlFacts, Eligibility, Facts, Moment, Passage, PolicyFacts, Reading, Resolved, plan, plan_again,
+};
 use uuid::Uuid;
 
 fn user(number: u128) -> UserId {
@@ -178,6 +180,14 @@ proptest! {
         let (some, none) = (plan(&facts), plan(&nobody));
         prop_assert_eq!(some.stages.len(), none.stages.len());
         prop_assert!(none.stages.iter().all(|stage| stage.coverage == Coverage::Nobody));
+    }
+
+    #[test]
+    fn nothing_is_cleared_while_anything_is_left(facts in facts(), undecided in 0..3_usize) {
+        let route = plan(&facts);
+        prop_assert_eq!(route.cleared().is_some(), route.stages.is_empty() && route.hold.is_none());
+        let again = plan_again(&facts, Passage { undecided, ..Passage::default() }, Moment::Delivery);
+        prop_assert_eq!(again.cleared().is_some(), again.stages.is_empty() && undecided == 0);
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl DirectoryReader for Graph {
                 None => self.link(first),
             };
             let page = match self.page(&address, extra).await {
-                Err(fault) if link.is_some() && is_forgotten(&fault) => {
+                Err(fault) if link.is_some() && fault.is_forgotten() => {
                     return Err(ReaderError::StartOver(fault.to_string()));
                 }
                 page => page?,
@@ -146,11 +146,6 @@ fn escaped(path: &str) -> String {
 
 fn garbled(why: &str) -> GraphFault {
     GraphFault::Garbled(why.to_owned())
-}
-
-/// Does Graph not know any more where this link was? A link that it cannot read is as good as forgotten.
-fn is_forgotten(fault: &GraphFault) -> bool {
-    fault.is_resync() || matches!(fault, GraphFault::Refused(refusal) if refusal.status == 400 && refusal.is_own())
 }
 
 fn id(value: &Value) -> Result<Uuid, GraphFault> {

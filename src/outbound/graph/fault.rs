@@ -104,6 +104,11 @@ impl GraphFault {
         matches!(self, GraphFault::Refused(refusal) if refusal.status == 410)
     }
 
+    /// Does Graph not know any more where a link was? One that it cannot read is as good as forgotten.
+    pub fn is_forgotten(&self) -> bool {
+        self.is_resync() || matches!(self, GraphFault::Refused(refusal) if refusal.status == 400 && refusal.is_own())
+    }
+
     /// Is a permission missing?
     pub fn is_forbidden(&self) -> bool {
         matches!(self, GraphFault::Refused(refusal) if refusal.status == 403)

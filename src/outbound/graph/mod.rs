@@ -27,8 +27,8 @@ use token::Tokens;
 /// The largest page that is read, in bytes: 500 people at risk have about 200,000, a page of a large group some millions.
 const PAGE_LIMIT: usize = 8 * 1024 * 1024;
 
-/// For one answer, from the beginning; whoever waits for less gives up sooner.
-const TIME_LIMIT: Duration = Duration::from_secs(20);
+/// Time enough for one answer, from the beginning; whoever waits for less gives up sooner.
+pub const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// Longest address of a next page.
 const LINK_MAX: usize = 16 * 1024;
@@ -46,6 +46,8 @@ pub struct GraphSettings {
     pub authority: String,
     /// Where Graph is, without a slash at its end.
     pub base_url: String,
+    /// So long one answer may take, from the beginning; that of the authority no longer than any other document either.
+    pub time_limit: Duration,
 }
 
 /// An address of Graph that may be shown a token: it is on the configured origin.
@@ -88,7 +90,7 @@ impl Graph {
     pub fn new(settings: GraphSettings, clock: Clock) -> Result<Arc<Graph>, String> {
         for (key, address) in [("authority", &settings.authority), ("base_url", &settings.base_url)] {
             if !is_safe(address) {
-                return Err(format!("graph.{key}: {address:?} must be https, or on a loopback address"));
+                return Err(format!("graph.{key}: {address:?} must be https, or http to a loopback address"));
             }
         }
         let web = Web::new()?;
@@ -136,7 +138,7 @@ impl Graph {
         body: Option<&Value>,
     ) -> Result<Value, GraphFault> {
         let token = self.tokens.token().await?;
-        let mut request = self.web.client(&link.0)?.request(method, &link.0).timeout(TIME_LIMIT);
+        let mut request = self.web.client(&link.0)?.request(method, &link.0).timeout(self.settings.time_limit);
         request = request.header(ACCEPT, "application/json").bearer_auth(&*token);
         for (name, value) in extra {
             request = request.header(*name, *value);
@@ -218,6 +220,7 @@ mod tests {
             credential: Credential::Secret("s".to_owned()),
             authority: "https://login.example.com".to_owned(),
             base_url: base_url.to_owned(),
+            time_limit: TIME_LIMIT,
         };
         Graph::new(settings, Clock::manual(Timestamp(0)))
     }

@@ -27,7 +27,12 @@ impl RiskFeed for Graph {
                 Some(next) => self.follow(next)?,
                 None => self.link(&format!("{PEOPLE}?{SELECT}&{TOP}")),
             };
-            let page = self.paged(self.ask(Method::GET, &link, EXTRA, None).await?)?;
+            let page = match self.ask(Method::GET, &link, EXTRA, None).await {
+                Err(fault) if next.is_some() && fault.is_forgotten() => {
+                    return Err(FeedFault::Expired(fault.to_string()));
+                }
+                answer => self.paged(answer?)?,
+            };
             // One that cannot be read could be anybody: then nobody's absence says anything.
             let people = page.values.iter().map(told).collect::<Result<_, _>>()?;
             Ok(RiskPage { people, next: page.next.map(|link| link.as_str().to_owned()) })

@@ -102,7 +102,7 @@ impl Tokens {
     }
 
     async fn ask(&self, now: Timestamp) -> Result<(Arc<str>, Seconds), GraphFault> {
-        let GraphSettings { tenant, client_id, authority, base_url, .. } = &self.settings;
+        let GraphSettings { tenant, client_id, authority, base_url, time_limit, .. } = &self.settings;
         let url = format!("{authority}/{tenant}/oauth2/v2.0/token");
         let scope = format!("{base_url}/.default");
         let mut form = vec![("grant_type", "client_credentials"), ("client_id", client_id), ("scope", &scope)];
@@ -116,6 +116,7 @@ impl Tokens {
         }
         let request = self.web.client(&url)?.post(&url).header("accept", "application/json");
         let request = request.header("content-type", "application/x-www-form-urlencoded").body(encoded(&form));
+        let request = request.timeout(web::TIME_LIMIT.min(*time_limit));
         let response = request.send().await.map_err(web::judged)?;
         let status = response.status().as_u16();
         let bytes = web::body(response, SIZE_LIMIT).await?;

@@ -58,3 +58,20 @@ async fn each_permission_is_tried_and_a_missing_one_is_named() {
         "{said}"
     );
 }
+
+#[test]
+fn what_may_not_be_asked_in_the_clear_is_no_good_configuration() {
+    for (key, address) in [("BASE_URL", "http://graph.example"), ("AUTHORITY", "http://login.example")] {
+        let mut riskgate = riskgate(&["check"]);
+        for (key, value) in
+            [("TENANT", "contoso.example"), ("CLIENT_ID", "riskgate"), ("CLIENT_SECRET", SECRET), (key, address)]
+        {
+            riskgate.env(format!("RISKGATE_GRAPH__{key}"), value);
+        }
+        let output = riskgate.output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let wanted = format!("RISKGATE_GRAPH__{key}: {address:?} must be https, or http to a loopback address");
+        assert!(!output.status.success() && said.contains(&wanted), "{said}");
+        assert!(output.stdout.is_empty(), "nothing is called good: {}", String::from_utf8_lossy(&output.stdout));
+    }
+}

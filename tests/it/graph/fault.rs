@@ -7,7 +7,7 @@ use entity::Seconds;
 use riskgate::demo::{FINANCE_DATA, PRODUCTION_ACCESS, WIKI};
 use serde_json::{Value, json};
 
-use super::{id, reading, shown, status, watched, while_time_passes};
+use super::{id, impatient, reading, recovers, shown, status, watched, while_time_passes};
 use crate::story;
 use crate::support::graph::{ANYWHERE, Call, FakeGraph, Fault};
 use crate::support::{Dice, World};
@@ -67,10 +67,7 @@ async fn tries(world: &World, model: &Model, dice: &mut Dice, open: &mut Vec<Val
 }
 
 async fn catches_up(world: &World, graph: &FakeGraph, model: &Model) {
-    graph.recover();
-    // Longer than it was ever told to wait.
-    world.clock.advance(Seconds(61));
-    while_time_passes(world, world.services().sweep_risk()).await.expect("it is well again");
+    recovers(world, graph).await;
     assert_eq!(status(world).await["state"], "OK");
     world.follow_risk().await;
     for name in PEOPLE {
@@ -82,11 +79,10 @@ async fn catches_up(world: &World, graph: &FakeGraph, model: &Model) {
 
 story!(no_fault_at_any_moment_lets_anybody_pass_or_loses_a_request, |world| {
     let graph = watched(world, &[]).await;
+    world.connects(impatient(graph.config())).await;
     world.controls(json!({ "reevaluation": "CONTINUOUS" })).await;
     let (mut dice, mut model, mut open) = (Dice::new(2026), Model::default(), Vec::new());
     let mut faults = ANYWHERE.to_vec();
-    // A silent source costs everybody two seconds of the real clock: it has a story of its own.
-    faults.retain(|fault| *fault != Fault::Silent);
     faults.extend([
         Fault::Hidden,
         Fault::UnknownWords,
@@ -117,25 +113,6 @@ story!(no_fault_at_any_moment_lets_anybody_pass_or_loses_a_request, |world| {
         }
     }
     assert!(open.len() > 5, "the walk asked for something");
-});
-
-story!(each_fault_at_each_call_is_a_stage_or_an_old_truth_and_passes, |world| {
-    let graph = watched(world, &[]).await;
-    let mut model = Model::default();
-    model.set(world, &graph, "bob", "high");
-    let mut dice = Dice::new(7);
-    for call in [Call::Token, Call::RiskyUsers, Call::RiskyUser] {
-        for fault in ANYWHERE.into_iter().filter(|fault| *fault != Fault::Silent) {
-            graph.revoke_tokens();
-            // Old enough that each must be asked about, young enough that a sweep is due.
-            world.clock.advance(Seconds(400));
-            graph.always(call, Some(fault));
-            let _ = while_time_passes(world, world.services().sweep_risk()).await;
-            let mut open = Vec::new();
-            tries(world, &model, &mut dice, &mut open).await;
-            catches_up(world, &graph, &model).await;
-        }
-    }
 });
 
 story!(a_source_that_is_silent_asks_for_a_stage_and_is_heard_again, |world| {

@@ -2,6 +2,7 @@
 //! risk, and is proved again before access is delivered.
 
 mod again;
+mod between;
 mod race;
 mod risky;
 mod seen;

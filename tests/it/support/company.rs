@@ -91,13 +91,18 @@ impl Company {
         self.named[self.named.len() - 1]
     }
 
-    /// A few people come, go, change hands and roles; a group loses and gains members. Returns what changed, as a file.
-    pub fn changes(&mut self, dice: &mut Dice) -> Value {
+    /// A few people come, go, change hands and roles, some of those named among them; a group loses and gains members. Returns what
+    /// changed, as a file.
+    pub fn changes(&mut self, some: &[UserId], dice: &mut Dice) -> Value {
         self.touched.clear();
         let deciders: Vec<_> = self.people.iter().filter(|(_, row)| row["directoryRoles"] != json!([])).collect();
         let deciders: Vec<_> = deciders.into_iter().map(|(id, _)| UserId(*id)).collect();
         for _ in 0..10 {
-            let who = if dice.below(2) == 0 { dice.pick(&deciders) } else { dice.pick(&self.lively) };
+            let who = match dice.below(6) {
+                0..2 if !some.is_empty() => dice.pick(some),
+                0..4 => dice.pick(&deciders),
+                _ => dice.pick(&self.lively),
+            };
             let manager = self.anybody(dice);
             // What an operator needs to go on stays.
             if matches!(self.upn(who), "ines@example.com" | "otto@example.com" | "ada@example.com") {

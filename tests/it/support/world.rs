@@ -1,9 +1,9 @@
 //! A running server on a database of its own.
 
 use entity::{Seconds, Timestamp, UserId};
-use riskgate::app::{App, Setup};
+use riskgate::app::{App, GraphSetup, Setup};
 use riskgate::clock::Clock;
-use riskgate::config::{GraphConfig, IssuerConfig};
+use riskgate::config::IssuerConfig;
 use riskgate::demo;
 use riskgate::graphql::document::Limits;
 use riskgate::http::{self, Proxies, TlsFiles};
@@ -23,7 +23,7 @@ pub struct Options {
     /// Risk sources other than the built-in store.
     pub sources: Option<Sources>,
     /// Microsoft Graph.
-    pub graph: Option<GraphConfig>,
+    pub graph: Option<GraphSetup>,
     /// The identity providers that it trusts.
     pub issuers: Vec<IssuerConfig>,
     /// How many pages an embedded database may grow by.
@@ -138,9 +138,9 @@ impl World {
     }
 
     /// Why a server that follows this directory does not start; the one that runs goes on.
-    pub async fn cannot_follow(&mut self, graph: GraphConfig) -> String {
+    pub async fn cannot_follow(&mut self, graph: impl Into<GraphSetup>) -> String {
         self.stop().await;
-        let setup = Setup { graph: Some(graph), ..self.setup() };
+        let setup = Setup { graph: Some(graph.into()), ..self.setup() };
         let refused = App::start(setup, Shutdown::new()).await.err().expect("it does not start");
         self.restart().await;
         refused
@@ -156,8 +156,8 @@ impl World {
     }
 
     /// Starts the server anew with this Graph as its source.
-    pub async fn connects(&mut self, config: GraphConfig) {
-        self.options.graph = Some(config);
+    pub async fn connects(&mut self, graph: impl Into<GraphSetup>) {
+        self.options.graph = Some(graph.into());
         self.restart().await;
     }
 

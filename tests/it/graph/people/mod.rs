@@ -4,7 +4,7 @@ mod chance;
 mod follow;
 mod listing;
 mod load;
-mod source;
+pub mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,9 +31,12 @@ pub fn id(number: u128) -> Uuid {
 pub fn template(role: DirectoryRole) -> Uuid {
     let text = match role {
         DirectoryRole::GlobalAdministrator => "62e90394-69f5-4237-9190-012177145e10",
+        DirectoryRole::GlobalReader => "f2ef992c-3afb-46b9-b7cf-a126ee74c451",
+        DirectoryRole::IdentityGovernanceAdministrator => "45d8d3c5-c802-45c6-b32a-1d70b5e1e86e",
         DirectoryRole::SecurityAdministrator => "194ae4cb-b126-40b2-bd5b-6091b380977d",
+        DirectoryRole::SecurityOperator => "5f2222b1-57c3-48ba-8ad5-d4759f1fde6f",
         DirectoryRole::SecurityReader => "5d6b6bb7-de71-4623-b4af-96380a352509",
-        other => panic!("no story gives {other} to anybody"),
+        DirectoryRole::ComplianceAdministrator => "17315797-102d-40b4-93e0-432062caca18",
     };
     text.parse().expect("an id")
 }
@@ -123,7 +126,7 @@ impl Shape {
             }
             for given in tenant.assignments.iter().filter(|given| given.scope == "/") {
                 let holds = given.principal == *person || groups.contains(&given.principal);
-                let role = DirectoryRole::ALL.iter().find(|role| is_template(**role, given.role));
+                let role = DirectoryRole::ALL.iter().find(|role| template(**role) == given.role);
                 if let (true, Some(role)) = (holds, role) {
                     is_in("ROLE", role.to_string(), person);
                 }
@@ -169,13 +172,6 @@ impl Shape {
             sets: sets.into_iter().map(|row| (row.kind.to_string(), row.subject, row.user_id.0.to_string())).collect(),
         }
     }
-}
-
-fn is_template(role: DirectoryRole, id: Uuid) -> bool {
-    matches!(
-        role,
-        DirectoryRole::GlobalAdministrator | DirectoryRole::SecurityAdministrator | DirectoryRole::SecurityReader
-    ) && template(role) == id
 }
 
 /// The directory is as the tenant is.

@@ -17,12 +17,11 @@ use crate::support::{Kind, World};
 const DEMO: &str = include_str!("../../../../demo/directory.json");
 
 fn role(name: &Value) -> Option<DirectoryRole> {
-    use DirectoryRole::{GlobalAdministrator, SecurityAdministrator, SecurityReader};
-    [GlobalAdministrator, SecurityAdministrator, SecurityReader].into_iter().find(|role| name == role.as_str())
+    DirectoryRole::ALL.iter().copied().find(|role| name == role.as_str())
 }
 
-/// The people of the demo world, with the roles that these stories need.
-fn demo(tenant: &mut Tenant) {
+/// The people of the demo world.
+pub fn demo(tenant: &mut Tenant) {
     let file: Value = serde_json::from_str(DEMO).expect("the demo's file");
     let uuid = |value: &Value| value.as_str().and_then(|text| text.parse::<Uuid>().ok());
     for user in file["users"].as_array().expect("people") {
@@ -33,9 +32,7 @@ fn demo(tenant: &mut Tenant) {
         hired.manager = uuid(&user["managerId"]);
         hired.user_principal_name = user["userPrincipalName"].as_str().expect("a name").to_owned();
         for name in user["directoryRoles"].as_array().into_iter().flatten() {
-            if let Some(role) = role(name) {
-                give(tenant, role, who);
-            }
+            give(tenant, role(name).expect("a role"), who);
         }
     }
     for group in file["groups"].as_array().expect("groups") {
@@ -61,7 +58,7 @@ async fn decision(world: &World, stage: &Value) -> entity::decision::Model {
     decisions.into_iter().find(|row| *stage == row.stage_id.to_string()).expect("the decision")
 }
 
-fn takes(tenant: &mut Tenant, from: Uuid) {
+pub fn takes(tenant: &mut Tenant, from: Uuid) {
     tenant.assignments.retain(|given| given.principal != from);
 }
 
@@ -73,6 +70,9 @@ story!(a_decision_by_young_roles_asks_nobody, |world| {
     assert_eq!(graph.count(Call::TransitiveRoles), 0);
     let decision = decision(world, &stage).await;
     assert_eq!(decision.roles_read_at, Some(entity::Timestamp(world.now().0 - 300_000_000)));
+    let query = "query($id: ID!) { node(id: $id) { ... on ApprovalStage { proof { roleDataAge } } } }";
+    let told = world.person("ada").data(query, json!({ "id": stage })).await;
+    assert_eq!(told["node"]["proof"][0]["roleDataAge"], "PT5M");
 });
 
 story!(roles_that_are_too_old_are_asked_for, |world| {
@@ -85,6 +85,21 @@ story!(roles_that_are_too_old_are_asked_for, |world| {
         (decision.roles_read_at, decision.role),
         (Some(world.now()), Some(DirectoryRole::SecurityAdministrator))
     );
+});
+
+story!(roles_that_a_clock_ahead_has_dated_are_asked_for, |world| {
+    let (graph, stage) = handed_over(world).await;
+    let right = world.now().plus(Seconds(600));
+    world.clock.advance(Seconds::hours(9));
+    synchronizes(world).await;
+    world.clock.set(right);
+    let sam = world.person("sam").id.0;
+    graph.change(|tenant| takes(tenant, sam));
+    assert_eq!(world.person("sam").is_refused(&stage).await, "NOT_AN_APPROVER");
+    assert_eq!(graph.count(Call::TransitiveRoles), 1);
+    synchronizes(world).await;
+    is_as(world, &graph).await;
+    assert_eq!(world.services().directory_read_at().await.expect("an answer"), Some(right));
 });
 
 story!(whoever_lost_the_role_meanwhile_decides_nothing, |world| {
@@ -141,6 +156,82 @@ story!(without_an_answer_nothing_is_decided_and_nothing_is_lost, |world| {
     assert_eq!(graph.count(Call::TransitiveRoles), asked);
     graph.recover();
     assert_eq!(world.person("sam").approves(&stage).await["state"], "DELIVERED");
+});
+
+/// A request for the finance data, of which all but the last approval is given: sam's of the risk, and mona's.
+async fn one_approval_left(world: &World) -> Value {
+    let request = world.person("alice").asks_for(riskgate::demo::FINANCE_DATA).await;
+    for name in ["sam", "mona"] {
+        world.person(name).approves(&current(world, &request).await["id"]).await;
+    }
+    request
+}
+
+/// The stage whose turn it is.
+async fn current(world: &World, request: &Value) -> Value {
+    world.person("sofia").request(&request["id"]).await["currentStage"].clone()
+}
+
+story!(before_delivery_who_approved_is_proved_by_roles_that_are_young, |world| {
+    let (graph, _) = handed_over(world).await;
+    let request = one_approval_left(world).await;
+    let last = current(world, &request).await;
+    // The copy is too old, and still says that sam holds the role.
+    let sam = world.person("sam").id.0;
+    graph.change(|tenant| takes(tenant, sam));
+    world.clock.advance(Seconds(301));
+    graph.always(Call::TransitiveRoles, Some(Fault::Cut));
+    let decide = "mutation($stage: ID!) { decideApprovalStage(input: { stageId: $stage, decision: APPROVE, justification: \"Known.\" }) \
+        { userErrors { code } } }";
+    let answer = world.person("pat").ask(decide, json!({ "stage": last["id"] })).await;
+    assert_eq!(answer.code(), "UNAVAILABLE", "{:#}", answer.body);
+    assert_eq!(current(world, &request).await, last, "nothing is lost");
+    graph.recover();
+    assert_eq!(world.person("pat").approves(&last["id"]).await["state"], "PENDING_APPROVAL");
+    let again = current(world, &request).await;
+    assert_eq!(again["kind"], "ID_PROTECTION_RISK", "sam's approval counts no more");
+    assert_eq!(world.person("sofia").approves(&again["id"]).await["state"], "DELIVERED");
+
+    // Whoever denies, or decides what is not the last, proves nothing.
+    let request = world.person("alice").asks_for(riskgate::demo::PRODUCTION_ACCESS).await;
+    world.person("sofia").approves(&current(world, &request).await["id"]).await;
+    let asked = graph.count(Call::TransitiveRoles);
+    world.person("pat").denies(&current(world, &request).await["id"]).await;
+    assert_eq!(graph.count(Call::TransitiveRoles), asked);
+});
+
+story!(a_copy_that_does_not_know_a_role_yet_makes_no_approval_void, |world| {
+    // Sam is named, and holds his role only since the copy was made.
+    world.controls(json!({ "approvers": [{ "userId": world.person("sam").user_id() }] })).await;
+    let sam = world.person("sam").id.0;
+    let (graph, _) = handed_over(world).await;
+    graph.change(|tenant| takes(tenant, sam));
+    synchronizes(world).await;
+    graph.change(|tenant| give(tenant, DirectoryRole::SecurityReader, sam));
+    world.clock.advance(Seconds(301));
+    let request = one_approval_left(world).await;
+    assert_eq!(world.person("pat").approves(&current(world, &request).await["id"]).await["state"], "DELIVERED");
+});
+
+story!(whoever_held_the_role_through_a_group_that_is_gone_has_approved_nothing, |world| {
+    let (graph, _) = handed_over(world).await;
+    let (sam, group) = (world.person("sam").id.0, id(0x777));
+    graph.change(|tenant| {
+        takes(tenant, sam);
+        form(tenant, group, &[sam]);
+        give(tenant, DirectoryRole::SecurityAdministrator, group);
+    });
+    synchronizes(world).await;
+    let request = one_approval_left(world).await;
+    let risk = world.person("sofia").request(&request["id"]).await["stages"][0]["id"].clone();
+    assert_eq!(decision(world, &risk).await.role_group_id, Some(entity::GroupId(group)));
+    graph.change(|tenant| drop(tenant.groups.remove(&group)));
+    synchronizes(world).await;
+    assert_eq!(world.person("pat").approves(&current(world, &request).await["id"]).await["state"], "PENDING_APPROVAL");
+    let query = "query($id: ID!) { node(id: $id) { ... on RiskApprovalStage { replaces { id } } } }";
+    let again = current(world, &request).await["id"].clone();
+    assert_eq!(world.person("sofia").data(query, json!({ "id": again })).await["node"]["replaces"]["id"], risk);
+    assert_eq!(world.person("sofia").approves(&again).await["state"], "DELIVERED");
 });
 
 story!(files_and_graph_exclude_each_other, |world| {

@@ -1,7 +1,9 @@
 //! What Graph says to one question.
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::ready;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State as From;
@@ -9,12 +11,16 @@ use axum::http::header::{CONNECTION, CONTENT_TYPE, DATE, RETRY_AFTER};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use entity::Timestamp;
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::fault::{Call, Fault};
 use super::tenant::{self, Change, Tenant};
 use super::{SECRET, State};
+
+/// How late a slow answer is: well within the time of whoever waits for it.
+const SLOW: Duration = Duration::from_millis(50);
 
 type Shared = Arc<Mutex<State>>;
 
@@ -41,19 +47,32 @@ pub(super) async fn answer(
         let now = state.clock.now();
         state.calls.push((call, now));
         let fault = state.script.next(call);
+        state.hits.extend(fault.map(|fault| (call, fault)));
         if fault == Some(Fault::Revoked) {
             state.tokens.clear();
         }
         let said = match call {
             Call::Token => state.token(now, form(std::str::from_utf8(&body).unwrap_or_default()), fault),
+            // What is refused is not done.
+            Call::RiskAction if fault.is_some_and(Fault::is_refusal) => refused(401, "InvalidAuthenticationToken"),
             _ => state.graph(call, &path, &query, &headers, &body, now, fault),
         };
         (said, fault)
     };
-    if fault == Some(Fault::Silent) {
-        return std::future::pending().await;
+    match fault {
+        Some(Fault::Silent) => return std::future::pending().await,
+        Some(Fault::Slow) => tokio::time::sleep(SLOW).await,
+        _ => {}
     }
     told(said, fault)
+}
+
+fn own_code(status: u16) -> &'static str {
+    match status {
+        403 => "Authorization_RequestDenied",
+        404 => "Request_ResourceNotFound",
+        _ => "BadRequest",
+    }
 }
 
 fn kind(method: &Method, path: &str) -> Option<Call> {
@@ -80,6 +99,7 @@ fn told(said: Said, fault: Option<Fault>) -> Response {
         Some(Fault::Unavailable(_)) => refused(503, "serviceNotAvailable"),
         Some(Fault::Broken) => refused(500, "generalException"),
         Some(Fault::Gone) => refused(410, "resyncRequired"),
+        Some(Fault::Refused(status)) => refused(status, own_code(status)),
         Some(Fault::Html(status)) => html(status),
         _ => said,
     };
@@ -90,11 +110,14 @@ fn told(said: Said, fault: Option<Fault>) -> Response {
             let page = "<!DOCTYPE html><html><body>Something is being done here.</body></html>";
             ([(CONTENT_TYPE, "text/html")], page).into_response()
         }
-        Some(Fault::Cut) => {
+        Some(Fault::Cut | Fault::Stalled) => {
             let text = body.to_string();
-            let half = Bytes::from(text[..text.len() / 2].to_owned());
-            let parts: [Result<Bytes, std::io::Error>; 2] = [Ok(half), Err(std::io::ErrorKind::ConnectionReset.into())];
-            Body::from_stream(futures_util::stream::iter(parts)).into_response()
+            let half = stream::once(ready(Ok(Bytes::from(text[..text.len() / 2].to_owned()))));
+            let end: stream::BoxStream<'_, Result<Bytes, std::io::Error>> = match fault {
+                Some(Fault::Cut) => stream::once(ready(Err(std::io::ErrorKind::ConnectionReset.into()))).boxed(),
+                _ => stream::pending().boxed(),
+            };
+            Body::from_stream(half.chain(end)).into_response()
         }
         _ if body.is_null() => ().into_response(),
         _ => ([(CONTENT_TYPE, "application/json")], body.to_string()).into_response(),
@@ -223,7 +246,7 @@ impl State {
             }
             Call::Assignments => {
                 let role = wanted(query, "roleDefinitionId");
-                let found = self.tenant.assignments.iter().filter(|one| role.is_none_or(|role| one.role == role));
+                let found = self.assignments(fault).iter().filter(|one| role.is_none_or(|role| one.role == role));
                 let found = found.map(tenant::assignment).collect();
                 self.begin(path, found, None, fault)
             }
@@ -233,8 +256,7 @@ impl State {
                     return refused(404, "Request_ResourceNotFound");
                 }
                 let Some(person) = wanted(query, "principalId") else { return refused(400, "Request_BadRequest") };
-                let stale = fault == Some(Fault::StaleRoles);
-                let all = if stale { &self.old_assignments } else { &self.tenant.assignments };
+                let all = self.assignments(fault);
                 let mut principals = self.tenant.groups_of(person);
                 principals.insert(person);
                 let found = all.iter().filter(|one| principals.contains(&one.principal));
@@ -243,6 +265,11 @@ impl State {
             }
             Call::Token => refused(400, "BadRequest"),
         }
+    }
+
+    /// Who is given which role, as far as it is known everywhere.
+    fn assignments(&self, fault: Option<Fault>) -> &[tenant::GraphAssignment] {
+        if fault == Some(Fault::StaleRoles) { &self.old_assignments } else { &self.tenant.assignments }
     }
 
     fn act(&mut self, verb: &str, body: &Bytes) -> Said {
@@ -286,7 +313,7 @@ impl State {
         let shown: Vec<_> = shown.iter().map(|value| worded(value.clone(), fault)).collect();
         let mut body = json!({ "@odata.context": "https://graph.microsoft.com/v1.0/$metadata", "value": shown });
         let base = if fault == Some(Fault::Elsewhere) { "http://127.0.0.2:9" } else { &self.address };
-        if next < values.len() || fault == Some(Fault::Empty) {
+        if next < values.len() || matches!(fault, Some(Fault::Empty | Fault::Elsewhere)) {
             body["@odata.nextLink"] = json!(format!("{base}{path}?$skiptoken={list}-{next}"));
         } else if let Some(delta) = delta {
             body["@odata.deltaLink"] = json!(format!("{base}{path}?$deltatoken={delta}"));

@@ -34,10 +34,16 @@ pub enum Fault {
     Unavailable(u64),
     /// 500, with an error of Graph's.
     Broken,
+    /// The answer, but not at once.
+    Slow,
     /// No answer, ever.
     Silent,
+    /// Half an answer, and the rest never.
+    Stalled,
     /// Half an answer; then the connection is cut.
     Cut,
+    /// An error of Graph's with this status: 400, 403 or 404.
+    Refused(u16),
     /// A page for people, with this status.
     Html(u16),
     /// 401: the token is taken no more.
@@ -60,13 +66,25 @@ pub enum Fault {
     Elsewhere,
 }
 
-/// Those that can happen to any question.
-pub const ANYWHERE: [Fault; 9] = [
+impl Fault {
+    /// Is what was asked for not done?
+    pub fn is_refusal(self) -> bool {
+        use Fault::{Broken, Gone, Html, Refused, Revoked, Throttled, Unavailable};
+        matches!(self, Throttled | Unavailable(_) | Broken | Refused(_) | Html(_) | Revoked | Gone)
+    }
+}
+
+/// Those that can happen to any question. (404 in Graph's own words is an answer to some.)
+pub const ANYWHERE: [Fault; 13] = [
     Fault::Throttled,
     Fault::Unavailable(2),
     Fault::Broken,
+    Fault::Slow,
     Fault::Silent,
+    Fault::Stalled,
     Fault::Cut,
+    Fault::Refused(403),
+    Fault::Gone,
     Fault::Html(200),
     Fault::Html(404),
     Fault::Html(503),

@@ -12,7 +12,7 @@ use axum::Router;
 use entity::{Seconds, Timestamp};
 use riskgate::clock::Clock;
 use riskgate::config::{Credential, GraphConfig, Secret};
-use riskgate::outbound::graph::{Graph, GraphSettings};
+use riskgate::outbound::graph::{Graph, GraphSettings, TIME_LIMIT};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -46,6 +46,8 @@ struct State {
     script: fault::Script,
     /// Every question, in order, and when it came.
     calls: Vec<(Call, Timestamp)>,
+    /// What went wrong with which.
+    hits: Vec<(Call, Fault)>,
     /// The proofs that tokens were asked for with.
     proofs: Vec<HashMap<String, String>>,
     tokens: HashMap<String, Timestamp>,
@@ -87,6 +89,7 @@ impl FakeGraph {
             kept_since: (0, 0),
             script: fault::Script::default(),
             calls: Vec::new(),
+            hits: Vec::new(),
             proofs: Vec::new(),
             tokens: HashMap::new(),
             token_lifetime: Seconds(3_599),
@@ -183,6 +186,11 @@ impl FakeGraph {
         self.state().calls.clone()
     }
 
+    /// How often this went wrong with a question of this kind.
+    pub fn hits(&self, call: Call, fault: Fault) -> usize {
+        self.state().hits.iter().filter(|hit| **hit == (call, fault)).count()
+    }
+
     /// The forms by which tokens were asked for.
     pub fn proofs(&self) -> Vec<HashMap<String, String>> {
         self.state().proofs.clone()
@@ -209,7 +217,7 @@ impl FakeGraph {
     pub fn client(&self, credential: riskgate::outbound::graph::Credential) -> Arc<Graph> {
         let clock = self.state().clock.clone();
         let GraphConfig { tenant, client_id, authority, base_url, .. } = self.config();
-        let settings = GraphSettings { tenant, client_id, credential, authority, base_url };
+        let settings = GraphSettings { tenant, client_id, credential, authority, base_url, time_limit: TIME_LIMIT };
         Graph::new(settings, clock).expect("a client")
     }
 }
