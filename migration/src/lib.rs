@@ -21,6 +21,7 @@ mod m010_proof;
 mod m011_graph;
 mod m012_sync;
 mod m013_explanation;
+mod m014_waiting;
 
 /// Key of the PostgreSQL advisory lock that one migrating program holds: the bytes of "riskmigr".
 const LOCK: i64 = i64::from_be_bytes(*b"riskmigr");
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m011_graph::Migration),
             Box::new(m012_sync::Migration),
             Box::new(m013_explanation::Migration),
+            Box::new(m014_waiting::Migration),
         ]
     }
 }

@@ -120,7 +120,7 @@ impl<'a> Entry<'a> {
 
     fn issuer(&self) -> Result<IssuerConfig, String> {
         Ok(IssuerConfig {
-            url: self.required("url", self.address("url")?)?,
+            url: self.required("url", self.url()?)?,
             audiences: self.required("audiences", self.audiences()?)?,
             tenant: self.text("tenant")?,
             jwks_url: self.address("jwks_url")?,
@@ -149,6 +149,17 @@ impl<'a> Entry<'a> {
                 Err(self.placed(&setting.fault(format!("{address:?} must be https, or http to a loopback address"))))
             }
             _ => Ok(address),
+        }
+    }
+
+    fn url(&self) -> Result<Option<String>, String> {
+        let url = self.address("url")?;
+        match self.get("url").zip(url.as_ref()) {
+            // The discovery document stands below it.
+            Some((setting, url)) if url.contains(['?', '#', ' ']) => {
+                Err(self.placed(&setting.fault(format!("{url:?} must have neither a query nor a fragment"))))
+            }
+            _ => Ok(url),
         }
     }
 
@@ -245,6 +256,10 @@ mod tests {
             (
                 good.replace("https", "http"),
                 "FILE: issuers[0].url: \"http://a.example\" must be https, or http to a loopback address",
+            ),
+            (
+                good.replace("a.example", "a.example/?tenant=1"),
+                "FILE: issuers[0].url: \"https://a.example/?tenant=1\" must have neither a query nor a fragment",
             ),
             (
                 format!("{good}jwks_url = 'ftp://a.example/keys'"),

@@ -215,17 +215,17 @@ impl Store {
         let (user, after) = (params.add(user), params.add(after.map_or(String::new(), |id| id.0.to_string())));
         let more = if has_risk_stage { " AND has_risk_stage" } else { "" };
         // One after the other by its own index: no index serves an OR in the order of ids.
-        let by = |column: &str| {
+        let by = |column: &str, test: &str| {
             format!(
-                "SELECT * FROM (SELECT id FROM request WHERE {column} = {user} AND state = 'PENDING_APPROVAL' AND id > {after}{more} \
-                 ORDER BY id LIMIT {limit}) {column}"
+                "SELECT * FROM (SELECT id FROM request WHERE {column} = {user} AND {test} AND id > {after}{more} \
+                 ORDER BY id LIMIT {limit}) x"
             )
         };
-        let waiting = format!(
-            "SELECT id FROM request WHERE retry_at IS NOT NULL AND (requestor_id = {user} OR target_id = {user}) AND id > {after}{more}"
-        );
-        let text =
-            format!("{} UNION {} UNION {waiting} ORDER BY id LIMIT {limit}", by("requestor_id"), by("target_id"));
+        let (pending, waiting) = ("state = 'PENDING_APPROVAL'", "retry_at IS NOT NULL");
+        let each =
+            [("requestor_id", pending), ("target_id", pending), ("requestor_id", waiting), ("target_id", waiting)];
+        let each = each.map(|(column, test)| by(column, test));
+        let text = format!("{} ORDER BY id LIMIT {limit}", each.join(" UNION "));
         let rows = self.all(params.statement(text)).await?;
         rows.iter().map(|row| Ok(RequestId::try_get(row, "", "id")?)).collect()
     }

@@ -134,7 +134,7 @@ fn a_provider_is_never_asked_in_the_clear() {
     for issuer in ["http://login.example.com", "ftp://127.0.0.1", "login.example.com", "https://a.example/?tenant=1"] {
         let (_folder, config, url) = configured(&[issuer]);
         let said = refusal(&["serve", "--config", &config, "--database-url", &url, "--listen", "127.0.0.1:0"]);
-        assert!(said.contains("issuers.url") && said.contains(issuer), "{said}");
+        assert!(said.contains("issuers[0].url") && said.contains(issuer), "{said}");
     }
 }
 
