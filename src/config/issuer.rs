@@ -262,6 +262,10 @@ mod tests {
                 "FILE: issuers[0].url: \"https://a.example/?tenant=1\" must have neither a query nor a fragment",
             ),
             (
+                good.replace("a.example", "a.example#x"),
+                "FILE: issuers[0].url: \"https://a.example#x\" must have neither a query nor a fragment",
+            ),
+            (
                 format!("{good}jwks_url = 'ftp://a.example/keys'"),
                 "FILE: issuers[0].jwks_url: \"ftp://a.example/keys\" must be https, or http to a loopback address",
             ),
